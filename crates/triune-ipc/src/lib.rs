@@ -1,0 +1,1 @@
+//! One connection of triune: link, multiplexer, credits, calls and dialogs

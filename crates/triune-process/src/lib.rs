@@ -1,0 +1,1 @@
+//! One child process of triune: re-executed entry, spawn, watch, terminate, reap

@@ -1,0 +1,1 @@
+//! Structured concurrency in one process: nurseries, cancel scopes, error groups

@@ -1,0 +1,1 @@
+//! Test support for triune: leak guard, orphan detector

@@ -1,0 +1,1 @@
+//! The protocol of triune as data: frames, messages, codecs, error reports; no I/O

@@ -1,0 +1,1 @@
+//! CPU-bound jobs in cached, killable worker processes

@@ -1,0 +1,2 @@
+//! Checks and tasks of this repository.
+fn main() {}
