@@ -1,2 +1,64 @@
-//! Checks and tasks of this repository.
-fn main() {}
+//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress`.
+//!
+//! Owns the list of gates that a change must pass, on a developer's machine and in CI alike. Does not hold rules about the
+//! code that clippy, rustfmt or rustc can hold.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool reports on standard output")]
+#![expect(clippy::print_stderr, reason = "a command-line tool reports its failures on standard error")]
+
+mod ci;
+mod command;
+mod tally;
+mod test_run;
+mod tidy;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What every part of this tool returns; the text is shown to the user as it is.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  ci [--keep-going] [STEP..]   every gate of this repository, or only the named steps
+  test [ARGS..]                all tests and doc tests; ARGS go to the test runner
+  tidy                         the rules that the compiler does not know
+  bench [ARGS..]               the benchmarks of triune-bench
+  stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", args.as_slice()),
+    };
+    let root = root();
+    let done = match task {
+        "ci" => ci::run(&root, rest),
+        "test" => test_run::run(&root, rest).and_then(|tally| tally.close()),
+        "tidy" => tidy::run(&root),
+        "bench" => tools::bench(&root, rest),
+        "stress" => tools::stress(&root, rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("unknown task `{other}`\n\n{USAGE}").into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository: the parent of this crate's folder.
+fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("xtask"), PathBuf::from);
+    here.parent().unwrap_or(Path::new(".")).to_path_buf()
+}

@@ -1,0 +1,52 @@
+//! The test command: all tests with nextest where it is installed, else with libtest, then the doc tests.
+//!
+//! nextest gives each test a process of its own; libtest runs the same tests as threads of one. Both must pass, and CI's
+//! machine has nextest.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::command::Command;
+use crate::tally::Tally;
+
+/// Runs every test once. `args` go to the runner of the tests; with any of them the doc tests are left out.
+pub(crate) fn run(root: &Path, args: &[String]) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for command in commands(has_nextest(root), args) {
+        println!("$ {command}");
+        let (success, output) = command.run_and_keep(root)?;
+        tally.add(&output, success);
+    }
+    Ok(tally)
+}
+
+pub(crate) fn has_nextest(root: &Path) -> bool {
+    Command::cargo(&["nextest", "--version"]).ask(root).is_ok()
+}
+
+fn commands(nextest: bool, args: &[String]) -> Vec<Command> {
+    let tests = if nextest {
+        Command::cargo(&["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=warn"])
+    } else {
+        // `--all-targets` would run the benchmarks, too.
+        Command::cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"])
+    };
+    let mut commands = vec![tests.args(args)];
+    if args.is_empty() {
+        commands.push(Command::cargo(&["test", "--locked", "--no-fail-fast", "--doc"]));
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doc_tests_always_follow_the_tests_unless_the_user_selects_some() {
+        for nextest in [true, false] {
+            assert!(commands(nextest, &[])[1].to_string().ends_with("--doc"));
+            assert_eq!(commands(nextest, &["cancel".to_owned()]).len(), 1);
+        }
+    }
+}
