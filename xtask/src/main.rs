@@ -16,6 +16,8 @@ mod tools;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tally::Tally;
+
 /// What every part of this tool returns; the text is shown to the user as it is.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -38,23 +40,24 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         "ci" => ci::run(&root, rest),
-        "test" => test_run::run(&root, rest).and_then(|tally| tally.close()),
-        "tidy" => tidy::run(&root),
-        "bench" => tools::bench(&root, rest),
-        "stress" => tools::stress(&root, rest),
+        "test" => test_run::run(&root, rest).map(Tally::close),
+        "tidy" => tidy::run(&root).map(success),
+        "bench" => tools::bench(&root, rest).map(success),
+        "stress" => tools::stress(&root, rest).map(success),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         other => Err(format!("unknown task `{other}`\n\n{USAGE}").into()),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// The root of the repository: the parent of this crate's folder.

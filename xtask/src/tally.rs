@@ -2,7 +2,7 @@
 //!
 //! Invariant: the closing line is `N passed, N failed`, so that a reader or a machine finds the result in one place.
 
-use crate::Result;
+use std::process::ExitCode;
 
 /// Tests that passed and that failed, of all runners together.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +33,10 @@ impl Tally {
         format!("{} passed, {} failed", self.passed, self.failed)
     }
 
-    /// Prints the closing line; an error if something failed.
-    pub(crate) fn close(self) -> Result {
-        let verdict = if self.broken { Err("the tests failed".into()) } else { Ok(()) };
+    /// Prints the closing line.
+    pub(crate) fn close(self) -> ExitCode {
         println!("{}", self.line());
-        verdict
+        if self.broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }
 
