@@ -1,0 +1,315 @@
+//! How links, calls and dialogs end.
+//!
+//! Owns the error types of the crate. Every one of them is cheap to clone, because one end of a link has to
+//! be told to each wait on it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use triune_wire::{CancelMessage, FrameError, HelloError, Kind, Report};
+
+/// Why a link could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The two sides cannot talk; the text names both.
+    Hello(HelloError),
+    /// The first bytes of the other side are not a HELLO.
+    #[non_exhaustive]
+    NotTriune {
+        /// What came instead, at most 16 bytes.
+        found: Bytes,
+    },
+    /// The other side went away before its HELLO.
+    Closed,
+    /// The other side stayed silent.
+    #[non_exhaustive]
+    Timeout {
+        /// How long it had.
+        after: Duration,
+    },
+    /// The socket failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Hello(error) => error.fmt(f),
+            ConnectError::NotTriune { found } => write!(
+                f,
+                "the other side is no triune process: this side: HELLO \"TRIU\", other side: \"{}\"",
+                found.escape_ascii()
+            ),
+            ConnectError::Closed => f.write_str("the other side closed the link before its HELLO"),
+            ConnectError::Timeout { after } => {
+                write!(f, "the other side sent no HELLO within {after:?}")
+            }
+            ConnectError::Io(_) => f.write_str("the socket of the link failed in the handshake"),
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ConnectError::Hello(error) => error.source(),
+            ConnectError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> ConnectError {
+        match error.kind() {
+            // A peer that dies with unread bytes in its socket resets the connection.
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                ConnectError::Closed
+            }
+            _ => ConnectError::Io(error),
+        }
+    }
+}
+
+/// How a link ended. The first end wins and every wait on the link is told the same.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LinkEnd {
+    /// One of the sides said GOODBYE.
+    Goodbye,
+    /// The other side closed its socket without a GOODBYE: it died, or is dying.
+    Eof,
+    /// The socket failed.
+    Io(Arc<io::Error>),
+    /// The other side broke the rules of the protocol.
+    Protocol(Arc<ProtocolError>),
+    /// The other side ended the link and said why: it found that *this* side broke the rules.
+    Refused(Arc<Report>),
+    /// The process at the other end died, and this is what is known of it.
+    Died(Arc<dyn Error + Send + Sync>),
+    /// This side closed the link, or dropped its driver.
+    Closed,
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkEnd::Goodbye => f.write_str("the link ended in good order"),
+            LinkEnd::Eof => f.write_str("the other side closed the link without a goodbye"),
+            LinkEnd::Io(_) => f.write_str("the socket of the link failed"),
+            LinkEnd::Protocol(error) => error.fmt(f),
+            LinkEnd::Refused(report) => write!(f, "the other side ended the link: {report}"),
+            LinkEnd::Died(error) => error.fmt(f),
+            LinkEnd::Closed => f.write_str("this side closed the link"),
+        }
+    }
+}
+
+impl Error for LinkEnd {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            LinkEnd::Io(error) => Some(&**error),
+            // Their own text is shown above, so the chain goes on behind them.
+            LinkEnd::Protocol(error) => error.source(),
+            LinkEnd::Died(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// What the other side did against the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Its bytes are not frames.
+    Frame(FrameError),
+    /// A frame of this kind for an id that cannot have one now.
+    #[non_exhaustive]
+    Unexpected {
+        /// What the frame was.
+        kind: Kind,
+        /// The id that it named.
+        id: u64,
+        /// Why it cannot be.
+        reason: &'static str,
+    },
+    /// It sent more than it may: requests in flight, items or bytes of a window, pings.
+    #[non_exhaustive]
+    Overrun {
+        /// The frame that was too much.
+        kind: Kind,
+        /// The id that it named.
+        id: u64,
+        /// Which bound it broke.
+        bound: &'static str,
+    },
+    /// The body of a frame cannot be read.
+    #[non_exhaustive]
+    Body {
+        /// What the frame was.
+        kind: Kind,
+        /// What is wrong with its body.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the other side broke the protocol: ")?;
+        match self {
+            ProtocolError::Frame(error) => error.fmt(f),
+            ProtocolError::Unexpected { kind, id, reason } => {
+                write!(f, "unexpected {kind} for id {id}: {reason}")
+            }
+            ProtocolError::Overrun { kind, id, bound } => write!(f, "{kind} for id {id} exceeds {bound}"),
+            ProtocolError::Body { kind, reason } => write!(f, "malformed body of {kind}: {reason}"),
+        }
+    }
+}
+
+impl Error for ProtocolError {}
+
+impl From<FrameError> for ProtocolError {
+    fn from(error: FrameError) -> ProtocolError {
+        ProtocolError::Frame(error)
+    }
+}
+
+/// How a call or a dialog ended, when not with a result.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CallEnd {
+    /// The other side answered with a failure. A request that was cancelled over there ends so too, with
+    /// [`ReportKind::Cancelled`](triune_wire::ReportKind::Cancelled).
+    Failed(Box<Report>),
+    /// It was cancelled: before the other side could see it, or (in a handler) by the caller.
+    Cancelled(CancelMessage),
+    /// The link ended while the other side had the request, or may have had it.
+    Lost(LinkEnd),
+    /// The link ended before any byte of the request was written: the other side provably never saw it.
+    NotSent(LinkEnd),
+    /// The message is larger than the other side accepts; nothing was sent.
+    #[non_exhaustive]
+    TooLarge {
+        /// Length of the message, in bytes.
+        len: usize,
+        /// The largest length that the other side accepts, in bytes.
+        max: usize,
+    },
+}
+
+impl CallEnd {
+    /// How the link ended, if that was the reason.
+    pub const fn link_end(&self) -> Option<&LinkEnd> {
+        match self {
+            CallEnd::Lost(end) | CallEnd::NotSent(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CallEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallEnd::Failed(report) => report.fmt(f),
+            CallEnd::Cancelled(message) => write!(f, "cancelled: {message}"),
+            CallEnd::Lost(_) => f.write_str("the link ended before the answer came"),
+            CallEnd::NotSent(_) => f.write_str("the link ended before the request was sent"),
+            CallEnd::TooLarge { len, max } => write!(
+                f,
+                "the message has {len} bytes, the other side accepts {max}: raise its limit `max_frame` or send \
+                 the data in pieces"
+            ),
+        }
+    }
+}
+
+impl Error for CallEnd {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CallEnd::Lost(end) | CallEnd::NotSent(end) => Some(end),
+            _ => None,
+        }
+    }
+}
+
+/// An item that was not sent. It is handed back by [`into_item`](SendError::into_item).
+#[derive(Debug, Clone)]
+pub struct SendError {
+    pub(crate) item: Bytes,
+    pub(crate) kind: SendErrorKind,
+}
+
+/// Why an item was not sent.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The dialog is over, or its receiving half over there is gone. The terminal frame tells more.
+    Ended,
+    /// The caller has cancelled the dialog; only a handler sees this.
+    Cancelled(CancelMessage),
+    /// The handler has not called `started` yet.
+    NotStarted,
+    /// Only `try_send`: there is no credit or no room now.
+    Full,
+    /// The link ended.
+    Lost(LinkEnd),
+    /// The item is larger than the other side accepts.
+    #[non_exhaustive]
+    TooLarge {
+        /// Length of the item, in bytes.
+        len: usize,
+        /// The largest length that the other side accepts, in bytes.
+        max: usize,
+    },
+}
+
+impl SendError {
+    /// Why the item was not sent.
+    pub const fn kind(&self) -> &SendErrorKind {
+        &self.kind
+    }
+
+    /// The item.
+    pub fn into_item(self) -> Bytes {
+        self.item
+    }
+
+    /// Whether the item could be sent later.
+    pub const fn is_full(&self) -> bool {
+        matches!(self.kind, SendErrorKind::Full)
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            SendErrorKind::Ended => f.write_str("the item was not sent: the dialog has ended"),
+            SendErrorKind::Cancelled(message) => write!(f, "the item was not sent: cancelled: {message}"),
+            SendErrorKind::NotStarted => {
+                f.write_str("the item was not sent: call `started` before the first item")
+            }
+            SendErrorKind::Full => f.write_str("the item was not sent: no room now"),
+            SendErrorKind::Lost(_) => f.write_str("the item was not sent: the link ended"),
+            SendErrorKind::TooLarge { len, max } => write!(
+                f,
+                "the item has {len} bytes, the other side accepts {max}: raise its limit `max_frame` or send the \
+                 data in pieces"
+            ),
+        }
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            SendErrorKind::Lost(end) => Some(end),
+            _ => None,
+        }
+    }
+}

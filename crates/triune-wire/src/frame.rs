@@ -1,0 +1,330 @@
+//! Frames: a header of 16 bytes and a body, and the decoder that cuts them out of a byte stream.
+//!
+//! Owns the header layout, the list of kinds and which flags each may carry. Does not know what is in a
+//! body and does no I/O: bytes are pushed in, frames come out.
+//!
+//! Invariants:
+//! 1. The length is checked against the limit before the buffer grows for it.
+//! 2. Kind, flags and the reserved field are checked as soon as the header is complete.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::Limits;
+
+/// Length of a frame header, in bytes.
+pub const HEADER_LEN: usize = 16;
+
+/// Bits of the flags field.
+pub mod flag {
+    /// The frame goes from the callee to the caller of its id. Both sides number their own requests, so
+    /// the bit says whose number the id is.
+    pub const TO_CALLER: u8 = 0x01;
+    /// On a CREDIT: the receiving half is gone, send no more items.
+    pub const CLOSED: u8 = 0x02;
+}
+
+/// What a frame is. The numbers are the wire values and never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Kind {
+    /// First frame in each direction: who is there, and what it accepts.
+    Hello = 1,
+    /// A request with one answer.
+    Call = 2,
+    /// Terminal frame of a request that succeeded.
+    Reply = 3,
+    /// Terminal frame of a request that failed: a [`Report`](crate::Report).
+    Error = 4,
+    /// The caller wants a request to end; id 0 means the whole peer.
+    Cancel = 5,
+    /// A request that opens a dialog: items both ways, then one terminal frame.
+    Open = 6,
+    /// The callee took a dialog up; carries its first value and opens both item windows.
+    Started = 7,
+    /// One item of a dialog.
+    Item = 8,
+    /// The sender sends no more items in this direction of a dialog.
+    End = 9,
+    /// The receiver has consumed items: the sender may send as many more.
+    Credit = 10,
+    /// Are you there? The id is a token that comes back in the PONG.
+    Ping = 11,
+    /// Answer to a PING.
+    Pong = 12,
+    /// Last frame of a side: the link ends in good order (empty body) or for a reason (a report).
+    Goodbye = 13,
+}
+
+impl Kind {
+    /// The kind with this wire value.
+    pub const fn from_wire(value: u8) -> Option<Kind> {
+        Some(match value {
+            1 => Kind::Hello,
+            2 => Kind::Call,
+            3 => Kind::Reply,
+            4 => Kind::Error,
+            5 => Kind::Cancel,
+            6 => Kind::Open,
+            7 => Kind::Started,
+            8 => Kind::Item,
+            9 => Kind::End,
+            10 => Kind::Credit,
+            11 => Kind::Ping,
+            12 => Kind::Pong,
+            13 => Kind::Goodbye,
+            _ => return None,
+        })
+    }
+
+    /// Whether a header of this kind may carry these flags: what only a callee sends must say so, what
+    /// only a caller sends must not.
+    const fn permits(self, flags: u8) -> bool {
+        match self {
+            Kind::Reply | Kind::Error | Kind::Started => flags == flag::TO_CALLER,
+            Kind::Item | Kind::End => flags & !flag::TO_CALLER == 0,
+            Kind::Credit => flags & !(flag::TO_CALLER | flag::CLOSED) == 0,
+            _ => flags == 0,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Kind::Hello => "HELLO",
+            Kind::Call => "CALL",
+            Kind::Reply => "REPLY",
+            Kind::Error => "ERROR",
+            Kind::Cancel => "CANCEL",
+            Kind::Open => "OPEN",
+            Kind::Started => "STARTED",
+            Kind::Item => "ITEM",
+            Kind::End => "END",
+            Kind::Credit => "CREDIT",
+            Kind::Ping => "PING",
+            Kind::Pong => "PONG",
+            Kind::Goodbye => "GOODBYE",
+        };
+        f.write_str(name)
+    }
+}
+
+/// The header of a frame: `u32 len | u8 kind | u8 flags | u16 reserved | u64 id`, little endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Length of the body, in bytes.
+    pub len: u32,
+    /// What the frame is.
+    pub kind: Kind,
+    /// See [`flag`].
+    pub flags: u8,
+    /// Number of the request that the frame belongs to; 0 for the link itself.
+    pub id: u64,
+}
+
+impl Header {
+    /// A header without flags and with an empty body.
+    pub const fn new(kind: Kind, id: u64) -> Header {
+        Header { len: 0, kind, flags: 0, id }
+    }
+
+    /// The same header, marked as going from the callee to the caller.
+    #[must_use]
+    pub const fn to_caller(mut self) -> Header {
+        self.flags |= flag::TO_CALLER;
+        self
+    }
+
+    /// The header as it goes over the wire.
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let mut out = [0; HEADER_LEN];
+        out[0..4].copy_from_slice(&self.len.to_le_bytes());
+        out[4] = self.kind as u8;
+        out[5] = self.flags;
+        out[8..16].copy_from_slice(&self.id.to_le_bytes());
+        out
+    }
+
+    /// Appends the header and this body.
+    ///
+    /// # Panics
+    /// If the body is longer than `u32::MAX` bytes: whoever takes bytes from a user has checked them
+    /// against [`Limits::max_frame`] before.
+    pub fn frame(mut self, body: &[u8], out: &mut impl BufMut) {
+        self.len =
+            u32::try_from(body.len()).expect("a body is checked against max_frame before it is framed");
+        out.put_slice(&self.to_bytes());
+        out.put_slice(body);
+    }
+
+    /// Reads and checks a header. `max_frame` is the largest body that is accepted, in bytes.
+    ///
+    /// # Errors
+    /// The first field that this version does not allow.
+    pub fn parse(bytes: &[u8; HEADER_LEN], max_frame: u32) -> Result<Header, FrameError> {
+        let [l0, l1, l2, l3, kind, flags, r0, r1, id @ ..] = *bytes;
+        let kind = Kind::from_wire(kind).ok_or(FrameError::UnknownKind { kind })?;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]);
+        if len > max_frame {
+            return Err(FrameError::TooLarge { kind, len, max: max_frame });
+        }
+        if !kind.permits(flags) {
+            return Err(FrameError::Flags { kind, flags });
+        }
+        let reserved = u16::from_le_bytes([r0, r1]);
+        if reserved != 0 {
+            return Err(FrameError::Reserved { kind, value: reserved });
+        }
+        Ok(Header { len, kind, flags, id: u64::from_le_bytes(id) })
+    }
+}
+
+/// One frame, decoded. The body shares the buffer that it was read into: nothing was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What the frame is.
+    pub kind: Kind,
+    /// See [`flag`].
+    pub flags: u8,
+    /// Number of the request that the frame belongs to; 0 for the link itself.
+    pub id: u64,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Frame {
+    /// Whether the frame answers a request of the side that received it.
+    pub const fn is_to_caller(&self) -> bool {
+        self.flags & flag::TO_CALLER != 0
+    }
+}
+
+/// Cuts frames out of a stream of bytes.
+///
+/// Push what was read to the end of the buffer, then call [`decode`](FrameDecoder::decode) until it gives
+/// `None`. The caller keeps the buffer; the decoder keeps only the header of a frame that is not complete.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    max_frame: u32,
+    header: Option<Header>,
+}
+
+impl FrameDecoder {
+    /// A decoder for a side that announced these limits.
+    pub const fn new(limits: &Limits) -> FrameDecoder {
+        FrameDecoder { max_frame: limits.max_frame, header: None }
+    }
+
+    /// A decoder for the frames of a handshake, with their own small limit.
+    pub const fn handshake() -> FrameDecoder {
+        FrameDecoder { max_frame: crate::HANDSHAKE_MAX_FRAME, header: None }
+    }
+
+    /// Takes the next frame from the front of `buffer`, or gives `None` when more bytes are needed; then
+    /// the buffer has room for the rest of the frame.
+    ///
+    /// # Errors
+    /// The stream is not (or no longer) a stream of frames that this side accepts. There is no way to find
+    /// the next frame after that: end the link.
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let header = match self.header {
+            Some(header) => header,
+            None => {
+                let Some(bytes) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+                let header = Header::parse(bytes, self.max_frame)?;
+                buffer.advance(HEADER_LEN);
+                header
+            }
+        };
+        let len = header.len as usize;
+        if buffer.len() < len {
+            // Kept so that the header is neither parsed nor checked again with each piece of a long body.
+            self.header = Some(header);
+            buffer.reserve(len - buffer.len());
+            return Ok(None);
+        }
+        self.header = None;
+        let body = buffer.split_to(len).freeze();
+        Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, body }))
+    }
+
+    /// Tells whether the stream may end here.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] if it ends inside a frame.
+    pub fn finish(&self, buffer: &BytesMut) -> Result<(), FrameError> {
+        let missing = match self.header {
+            Some(header) => (header.len as usize).saturating_sub(buffer.len()),
+            None if buffer.is_empty() => return Ok(()),
+            None => HEADER_LEN.saturating_sub(buffer.len()),
+        };
+        Err(FrameError::Truncated { missing })
+    }
+}
+
+/// The bytes of a peer are not frames that this side accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// A body is longer than this side accepts.
+    #[non_exhaustive]
+    TooLarge {
+        /// What the frame is.
+        kind: Kind,
+        /// The length that the peer claims, in bytes.
+        len: u32,
+        /// The largest length that this side accepts, in bytes.
+        max: u32,
+    },
+    /// A kind that this version of the protocol does not have.
+    #[non_exhaustive]
+    UnknownKind {
+        /// The wire value.
+        kind: u8,
+    },
+    /// Flags that the kind does not have.
+    #[non_exhaustive]
+    Flags {
+        /// What the frame is.
+        kind: Kind,
+        /// The flags as found.
+        flags: u8,
+    },
+    /// The reserved field is not zero.
+    #[non_exhaustive]
+    Reserved {
+        /// What the frame is.
+        kind: Kind,
+        /// The field as found.
+        value: u16,
+    },
+    /// The stream ended inside a frame.
+    #[non_exhaustive]
+    Truncated {
+        /// How many bytes are missing at least.
+        missing: usize,
+    },
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::TooLarge { kind, len, max } => {
+                write!(f, "{kind} frame of {len} bytes is larger than the limit of {max} bytes")
+            }
+            FrameError::UnknownKind { kind } => write!(f, "unknown frame kind {kind}"),
+            FrameError::Flags { kind, flags } => write!(f, "{kind} frame with invalid flags {flags:#04x}"),
+            FrameError::Reserved { kind, value } => {
+                write!(f, "{kind} frame with {value:#06x} in its reserved field")
+            }
+            FrameError::Truncated { missing } => {
+                write!(f, "the stream ended inside a frame, at least {missing} bytes are missing")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
