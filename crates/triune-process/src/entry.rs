@@ -1,0 +1,135 @@
+//! The entry: where a re-executed child leaves the program's own way and goes into its role.
+//!
+//! Owns the registry of roles and the guard against programs that never pass here. It runs before anything else of the
+//! program, possibly before `main`, so it assumes nothing: no runtime, no logger, no arguments.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use linkme::distributed_slice;
+
+use crate::boot::{self, Boot};
+use crate::error::{StartError, StartErrorKind};
+use crate::exit::{exit_code, exit_now};
+use crate::marker::{self, Identity};
+
+/// A part that a child can play: what its process does instead of the program's `main`.
+///
+/// Crates register theirs in [`ROLES`]; [`Spec::new`](crate::Spec::new) names one.
+#[derive(Clone, Copy, Debug)]
+pub struct Role {
+    /// The name by which a parent asks for it. Unique in the program.
+    pub name: &'static str,
+    /// What the process does. Returns its exit code. Runs on the main thread, before any runtime exists in the process;
+    /// a panic ends the process with code 101.
+    pub main: fn(Boot) -> u8,
+}
+
+/// The roles of this program, collected by the linker.
+///
+/// ```
+/// use triune_process::__private::linkme;
+/// use triune_process::{Boot, ROLES, Role};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static ECHO: Role = Role { name: "echo", main: echo };
+///
+/// fn echo(boot: Boot) -> u8 {
+///     let _link = boot.into_link();
+///     0
+/// }
+///
+/// assert!(ROLES.iter().any(|role| role.name == "echo"));
+/// ```
+#[distributed_slice]
+pub static ROLES: [Role];
+
+/// Whether this process has passed the entry, as a root.
+static REACHED: AtomicBool = AtomicBool::new(false);
+
+/// Sends a child of triune into its role. Call it first thing in `main`; `#[triune::main]` does so.
+///
+/// In a process that [`spawn`](crate::spawn) started, it never returns: the process plays its role and exits. In every
+/// other process it returns at once, and from then on this process may spawn. Calling it again does nothing.
+///
+/// What stands before the call runs in every child too. It may be called inside of a `#[tokio::main]`, which then costs
+/// each child that runtime's start.
+///
+/// ```
+/// triune_process::init();
+/// // The program's own way begins here, in the root only.
+/// ```
+pub fn init() {
+    if REACHED.load(Ordering::Relaxed) {
+        return;
+    }
+    match marker::identify() {
+        Identity::Root => REACHED.store(true, Ordering::Relaxed),
+        Identity::Child(marker, name) => boot::enter(&marker, name),
+        // Nobody listens any more. The program's own main must not run in its place.
+        Identity::Orphan => exit_now(exit_code::PARENT_GONE),
+        Identity::Foreign => {
+            fail_boot("this process was started by another version of triune; rebuild the program")
+        }
+    }
+}
+
+/// [`init`] for a constructor, that is, before `main`: nothing unwinds out of it.
+///
+/// Not for direct use: [`constructor!`](crate::constructor) calls it.
+#[doc(hidden)]
+pub extern "C" fn init_from_constructor() {
+    // Unwinding into the loader would be undefined; `extern "C"` would turn it into an abort without exit code.
+    if std::panic::catch_unwind(init).is_err() {
+        exit_now(exit_code::PANIC);
+    }
+}
+
+/// Runs [`init`](crate::init) before `main`, as `#[triune::test]` and the feature `auto-init` need it.
+///
+/// Not for direct use. Any number of them may be in one program.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! constructor {
+    () => {
+        const _: () = {
+            #[used]
+            #[cfg_attr(
+                any(target_os = "linux", target_os = "android", target_os = "freebsd"),
+                unsafe(link_section = ".init_array")
+            )]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+            #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+            static TRIUNE_ENTRY: extern "C" fn() = $crate::init_from_constructor;
+        };
+    };
+}
+
+/// Lets only a process that has passed the entry spawn.
+///
+/// A root that has not is refused: its children are the same program, and would not pass either. A *child* that has
+/// not is running the program's own `main`, so it would do over what its parent did: it ends here.
+pub(crate) fn guard(name: &str) -> Result<(), StartError> {
+    if REACHED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    match marker::identify() {
+        Identity::Root => Err(StartError::new(name, StartErrorKind::EntryNotReached(None))),
+        Identity::Orphan => exit_now(exit_code::PARENT_GONE),
+        Identity::Child(..) | Identity::Foreign => {
+            say("this process is a child of triune that never reached its entry, and ends here");
+            exit_now(exit_code::ENTRY_NOT_REACHED)
+        }
+    }
+}
+
+/// Ends a child that has reached its entry but cannot begin its role.
+pub(crate) fn fail_boot(why: &str) -> ! {
+    say(why);
+    exit_now(exit_code::BOOT_FAILED)
+}
+
+fn say(line: &str) {
+    // There is no logger yet, and nobody to tell if stderr is closed.
+    let _nobody_to_tell = writeln!(std::io::stderr(), "triune: {line} (pid {})", std::process::id());
+}

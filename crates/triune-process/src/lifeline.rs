@@ -1,0 +1,43 @@
+//! The child's watch on its parent: a thread that does nothing but wait for the other end of the link to vanish.
+//!
+//! It waits for two things at once: the link (which also tells that a living parent has let go of us) and the parent's
+//! process (in case a copy of the parent's end has leaked into another process and keeps the link open).
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::exit::{exit_code, exit_now};
+use crate::sys;
+
+/// Calls `on_gone` on a thread of its own when the parent, or its end of `link`, is gone.
+pub(crate) fn watch(
+    link: &UnixStream,
+    parent: u32,
+    on_gone: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let link = link.try_clone()?;
+    // Open first, compare then: if the parent still is our parent now, the handle is on it and not on a later process.
+    let peer = sys::open_process(parent).ok().filter(|_| sys::parent_pid() == parent);
+    std::thread::Builder::new().name("triune-lifeline".to_owned()).spawn(move || {
+        if peer.is_some() || sys::parent_pid() == parent {
+            // An error would mean that poll(2) itself fails; then nobody can tell any more, so count it as gone.
+            let _gone_either_way = sys::block_until_gone(link.as_fd(), peer.as_ref().map(AsFd::as_fd));
+        }
+        on_gone();
+    })?;
+    Ok(())
+}
+
+/// Calls `on_gone`, waits for `grace`, and ends the process.
+pub(crate) fn exit_after(grace: Duration, on_gone: impl FnOnce()) -> ! {
+    let until = Instant::now() + grace;
+    // A panic of the clean-up must not save the process.
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(on_gone)).is_ok() {
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
+    }
+    exit_now(exit_code::PARENT_GONE)
+}

@@ -1,0 +1,41 @@
+//! The children of this process that are not reaped yet, for the one moment when all of them must go at once.
+
+use std::collections::BTreeMap;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::child::Child;
+
+type Live = BTreeMap<u32, Weak<Child>>;
+
+/// Keyed by process number, which is ours alone until the child is reaped.
+static LIVE: Mutex<Live> = Mutex::new(BTreeMap::new());
+
+fn live() -> MutexGuard<'static, Live> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn insert(child: &Arc<Child>) {
+    live().insert(child.pid, Arc::downgrade(child));
+}
+
+/// Forgets a child that was just reaped. The number may already be that of a new child, whose entry stays.
+pub(crate) fn remove(pid: u32, child: &Child) {
+    let mut live = live();
+    if live.get(&pid).is_some_and(|entry| ptr::eq(entry.as_ptr(), child)) {
+        live.remove(&pid);
+    }
+}
+
+/// Sends SIGKILL to every child of this process (and its group) that is still alive. Their handles reap them as usual.
+///
+/// For the end of a program that does not wait any more; everything else ends a child through its [`Process`].
+///
+/// [`Process`]: crate::Process
+pub fn kill_all() {
+    // The last owner of a child may be the one made here; it must not go while the registry is locked.
+    let children: Vec<Arc<Child>> = live().values().filter_map(Weak::upgrade).collect();
+    for child in &children {
+        child.kill();
+    }
+}

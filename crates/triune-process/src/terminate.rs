@@ -1,0 +1,71 @@
+//! The termination ladder: one policy for the end of every child that does not end by itself.
+
+use std::time::Duration;
+
+use crate::exit::Exit;
+use crate::process::Process;
+
+/// How long a child may take on each step of its way out.
+///
+/// The steps: what the caller said over the link, `cancel_grace`, SIGTERM to the group, `term_grace`, SIGKILL, reap.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_process::Ladder;
+///
+/// let patient = Ladder::new(Duration::from_secs(5), Duration::from_secs(1));
+/// assert!(patient.cancel_grace > Ladder::default().cancel_grace);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ladder {
+    /// From the caller's cancel message to SIGTERM. 500 ms by default.
+    pub cancel_grace: Duration,
+    /// From SIGTERM to SIGKILL. 200 ms by default.
+    pub term_grace: Duration,
+}
+
+impl Ladder {
+    /// A ladder with these two graces.
+    #[must_use]
+    pub const fn new(cancel_grace: Duration, term_grace: Duration) -> Self {
+        Self { cancel_grace, term_grace }
+    }
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self::new(Duration::from_millis(500), Duration::from_millis(200))
+    }
+}
+
+impl Process {
+    /// Ends the process, step by step, and reaps it: see [`Ladder`]. `why` is logged with every step.
+    ///
+    /// The caller has told the child to end, over the link, before. Call it inside of a shield: its waits are tokio's, so
+    /// a cancel of the calling task does not end them early otherwise.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the process on the step that it had reached; its handle still owns it.
+    pub async fn terminate(&self, ladder: &Ladder, why: &str) -> Exit {
+        let (pid, name) = (self.pid(), self.name());
+        if let Some(exit) = self.wait_for(ladder.cancel_grace).await {
+            return exit;
+        }
+        tracing::info!(pid, name, why, grace = ?ladder.cancel_grace, "child did not end within its grace; sending SIGTERM");
+        self.request_end();
+        if let Some(exit) = self.wait_for(ladder.term_grace).await {
+            return exit;
+        }
+        tracing::warn!(pid, name, why, grace = ?ladder.term_grace, "child did not end on SIGTERM; sending SIGKILL");
+        self.kill();
+        self.wait().await
+    }
+
+    async fn wait_for(&self, grace: Duration) -> Option<Exit> {
+        if grace.is_zero() {
+            return self.try_exit();
+        }
+        tokio::time::timeout(grace, self.wait()).await.ok()
+    }
+}
