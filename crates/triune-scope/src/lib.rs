@@ -1,1 +1,62 @@
-//! Structured concurrency in one process: nurseries, cancel scopes, error groups
+//! Structured concurrency in one process: nurseries, cancel scopes, error groups.
+//!
+//! A [`nursery`] is the only place where concurrent work starts, and it returns only when everything that it
+//! started is gone. The first failing child cancels its siblings; every error is kept in an [`ErrorGroup`]; a
+//! panic is resumed in the parent after the siblings have ended.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+//! use triune_scope::nursery;
+//!
+//! let words = vec!["a", "bb", "ccc"];
+//! let total = nursery(async |n| {
+//!     let lengths: Vec<_> = words.iter().map(|w| n.spawn(async move { Ok(w.len()) })).collect();
+//!     let mut total = 0;
+//!     for length in lengths {
+//!         total += length.await?;
+//!     }
+//!     Ok(total)
+//! })
+//! .await?;
+//! assert_eq!(total, 6);
+//! # Ok(()) }
+//! ```
+//!
+//! # Cancellation
+//!
+//! A cancelled scope is a state, not an event: it holds until the scope ends, everything beneath it that is not
+//! shielded sees it, only at await points, and the scope that was cancelled absorbs it. A task is ended in two
+//! steps. *Soft*: the innermost triune await on its stack ([`FutureExt::cancellable`], [`sleep`], a [`Child`], …)
+//! resolves to [`Cancelled`], and the code above unwinds by `?`, with async clean-up inside [`shield`].
+//! *Hard*: what stays parked in a foreign await afterwards, and is not held by a shield, is dropped.
+//!
+//! **Every task that returns from its polls and holds no unbounded shield ends; graceful unwinding is tried
+//! first, dropping is the fallback.**
+//!
+//! # Layout
+//!
+//! `cancel` (the tree of scopes and how a cancel is delivered) and `error` know no runtime; `nursery` uses one
+//! only for [`Nursery::spawn_task`] and [`Nursery::daemon_task`]; `run` and `time` are the tokio part.
+
+#![forbid(unsafe_code)]
+
+mod cancel;
+mod error;
+mod nursery;
+mod run;
+mod sync;
+mod task;
+mod time;
+
+pub use cancel::{
+    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, cancel_reason, checkpoint,
+    is_cancelled, shield_unbounded,
+};
+pub use error::{
+    Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, PanicError, ReportedBy,
+    Result,
+};
+pub use nursery::{Child, Nursery, NurseryFuture, nursery};
+pub use run::Run;
+pub use task::{TaskId, TaskInfo, current_task, current_task_id};
+pub use time::{Elapsed, shield, sleep};

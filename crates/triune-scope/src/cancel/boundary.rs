@@ -1,0 +1,240 @@
+//! The future that installs a node around another future and delivers a cancel to it.
+//!
+//! The algorithm is stated in the module head of `cancel`. A boundary polls its future with the node as ambient,
+//! and drops it with the node as ambient too.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use pin_project_lite::pin_project;
+
+use super::ambient::{self, Ambient};
+use super::node::{Hold, Inherit, Node, Place};
+use super::reason::CancelReason;
+use crate::task::TaskInfo;
+
+/// How often a cancelled task may wake itself before what is left of it is dropped.
+pub(crate) const MAX_PASSES: u32 = 64;
+
+/// How often a pass looks again while something beneath was woken by another thread but not yet reached.
+const MAX_QUIET_PASSES: u32 = 4;
+
+pin_project! {
+    /// Runs a future within a node. Resolves to the reason if a cancel dropped the future.
+    #[derive(Debug)]
+    pub(crate) struct Boundary<F> {
+        core: Core,
+        #[pin]
+        inner: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Boundary<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let mut inner = this.inner;
+            this.core.drop_inner(|| inner.set(None));
+            this.core.leave();
+        }
+    }
+}
+
+/// What a boundary knows apart from its future.
+#[derive(Debug)]
+struct Core {
+    entry: Entry,
+    /// Installed while the future is polled or dropped; `None` before the first poll.
+    ambient: Option<Ambient>,
+    last_waker: Option<Waker>,
+    /// A shield's own mark on everything above it.
+    shielding: Option<Hold>,
+    passes: u32,
+    quiet: u32,
+}
+
+/// What happens at the first poll.
+#[derive(Debug)]
+enum Entry {
+    /// A node beneath the ambient one.
+    Nested(Arc<Node>),
+    /// A node that is linked already, with the task's identity: the root of a child.
+    Root(Arc<Node>, Option<Arc<TaskInfo>>),
+    Entered,
+}
+
+impl<F: Future> Boundary<F> {
+    /// A boundary whose node becomes a child of the ambient node at the first poll.
+    pub(crate) fn nested(node: Arc<Node>, inner: F) -> Self {
+        Self { core: Core::new(Entry::Nested(node)), inner: Some(inner) }
+    }
+
+    /// The outermost boundary of a child; its node is linked by the caller.
+    pub(crate) fn root(node: Arc<Node>, task: Option<Arc<TaskInfo>>, inner: F) -> Self {
+        Self { core: Core::new(Entry::Root(node, task)), inner: Some(inner) }
+    }
+}
+
+impl<F: Future> Future for Boundary<F> {
+    type Output = Result<F::Output, CancelReason>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut inner = this.inner;
+        let core = this.core;
+        core.enter();
+        core.register(cx.waker());
+        let armed = core.is_armed();
+        let mut woken = false;
+        let polled = {
+            let future = inner.as_mut().as_pin_mut().expect("a boundary is not polled after it has ended");
+            if armed {
+                core.start_pass();
+                let recorder =
+                    Arc::new(Recorder { woken: AtomicBool::new(false), inner: cx.waker().clone() });
+                let waker = Waker::from(Arc::clone(&recorder));
+                let polled = core.within(|| future.poll(&mut Context::from_waker(&waker)));
+                woken = recorder.woken.load(Ordering::Acquire);
+                polled
+            } else {
+                core.within(|| future.poll(cx))
+            }
+        };
+        match polled {
+            Poll::Ready(output) => {
+                core.drop_inner(|| inner.set(None));
+                core.leave();
+                Poll::Ready(Ok(output))
+            }
+            Poll::Pending if armed => match core.after_pass(woken, cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(reason) => {
+                    core.drop_inner(|| inner.set(None));
+                    core.leave();
+                    Poll::Ready(Err(reason))
+                }
+            },
+            Poll::Pending => {
+                // The flag may have been set between the first look and the registration, or by the poll itself.
+                if core.is_armed() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Core {
+    fn new(entry: Entry) -> Self {
+        Self { entry, ambient: None, last_waker: None, shielding: None, passes: 0, quiet: 0 }
+    }
+
+    fn node(&self) -> &Arc<Node> {
+        &self.ambient.as_ref().expect("a boundary has entered before its node is used").node
+    }
+
+    fn enter(&mut self) {
+        match std::mem::replace(&mut self.entry, Entry::Entered) {
+            Entry::Entered => {}
+            Entry::Root(node, task) => self.ambient = Some(Ambient::new(node, task)),
+            Entry::Nested(node) => {
+                let above = ambient::current();
+                let task = above.as_ref().and_then(|above| above.task.clone());
+                if let Some(above) = above {
+                    node.link(&above.node, Place::SameTask);
+                    if node.is_shield() {
+                        self.shielding = Some(above.node.hold());
+                    }
+                }
+                self.ambient = Some(Ambient::new(node, task));
+            }
+        }
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        if self.last_waker.as_ref().is_some_and(|last| last.will_wake(waker)) {
+            return;
+        }
+        self.node().set_waker(waker);
+        self.last_waker = Some(waker.clone());
+        if let Some(ambient) = &mut self.ambient {
+            ambient.rehome();
+        }
+    }
+
+    fn is_armed(&self) -> bool {
+        self.node().is_cancelled()
+    }
+
+    fn start_pass(&self) {
+        if self.passes == 0 {
+            self.node().wake_beneath();
+        }
+    }
+
+    /// After a pass that left the future pending: wait on, or the reason to drop it.
+    fn after_pass(&mut self, woken: bool, cx: &Context<'_>) -> Poll<CancelReason> {
+        let node = Arc::clone(self.node());
+        if node.is_held() {
+            // Ends with the shield or the parallel child, which wakes this task.
+            return Poll::Pending;
+        }
+        self.passes += 1;
+        if woken && self.passes < MAX_PASSES {
+            return Poll::Pending;
+        }
+        if !woken && self.quiet < MAX_QUIET_PASSES && node.has_beneath() {
+            self.quiet += 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        tracing::debug!(task = ?self.ambient.as_ref().and_then(|a| a.task.as_deref()), "cancel dropped a future parked in a foreign await");
+        Poll::Ready(node.cancel_reason().expect("only a cancelled boundary makes passes"))
+    }
+
+    fn within<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        ambient::with(&mut self.ambient, f)
+    }
+
+    /// Drops the future where its destructors see the same scope as its code did.
+    fn drop_inner(&mut self, drop_it: impl FnOnce()) {
+        if self.ambient.is_some() {
+            self.within(drop_it);
+        } else {
+            drop_it();
+        }
+    }
+
+    fn leave(&mut self) {
+        self.shielding = None;
+        match (&self.ambient, &self.entry) {
+            (Some(ambient), _) => ambient.node.unlink(),
+            (None, Entry::Root(node, _) | Entry::Nested(node)) => node.unlink(),
+            (None, Entry::Entered) => {}
+        }
+    }
+}
+
+/// Passes wakes on and remembers that there was one.
+struct Recorder {
+    woken: AtomicBool,
+    inner: Waker,
+}
+
+impl Wake for Recorder {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.inner.wake_by_ref();
+    }
+}
+
+/// A node that takes over the cancel from above.
+pub(crate) fn heir() -> Arc<Node> {
+    Node::new(Inherit::Yes)
+}

@@ -1,0 +1,108 @@
+//! Soft checkpoints: `fut.cancellable()`, [`checkpoint`] and the questions about the ambient scope.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::ambient;
+use super::boundary::{Boundary, heir};
+use super::leaf::Leaf;
+use super::reason::CancelReason;
+use crate::error::Cancelled;
+
+/// What triune adds to every future.
+pub trait FutureExt: Future + Sized {
+    /// Makes a foreign await a soft checkpoint: when the scope around it is cancelled, the future is dropped and
+    /// the await resolves to [`Cancelled`], so that the code above can clean up and unwind by `?`.
+    ///
+    /// In a cancelled scope the future is not polled at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of the future: a cancel drops it wherever it stands.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::{CancelScope, FutureExt};
+    ///
+    /// let scope = CancelScope::new();
+    /// scope.cancel("not needed any more");
+    /// let seen = scope.run(async { std::future::pending::<()>().cancellable().await.is_err() }).await;
+    /// assert!(seen.done().unwrap());
+    /// # }
+    /// ```
+    fn cancellable(self) -> Cancellable<Self> {
+        Cancellable { leaf: Leaf::default(), started: false, boundary: Boundary::nested(heir(), self) }
+    }
+}
+
+impl<F: Future> FutureExt for F {}
+
+pin_project! {
+    /// A future made by [`FutureExt::cancellable`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Cancellable<F> {
+        leaf: Leaf,
+        started: bool,
+        #[pin]
+        boundary: Boundary<F>,
+    }
+}
+
+impl<F: Future> Future for Cancellable<F> {
+    type Output = Result<F::Output, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if !*this.started {
+            // Only the entry is a leaf's business; afterwards the boundary passes the cancel on to what is inside.
+            if let Poll::Ready(cancelled) = this.leaf.poll(cx) {
+                return Poll::Ready(Err(cancelled));
+            }
+            if this.leaf.is_yielding() {
+                return Poll::Pending;
+            }
+            *this.leaf = Leaf::default();
+            *this.started = true;
+        }
+        this.boundary.poll(cx).map_err(Cancelled::new)
+    }
+}
+
+/// A point where a cancel of the surrounding scope is noticed and where other tasks get their turn.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// [`Cancelled`] if the scope around it is cancelled.
+pub async fn checkpoint() -> Result<(), Cancelled> {
+    let mut leaf = Leaf::default();
+    let mut yielded = false;
+    poll_fn(|cx| match leaf.poll(cx) {
+        Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
+        Poll::Pending if leaf.is_yielding() => Poll::Pending,
+        Poll::Pending if yielded => Poll::Ready(Ok(())),
+        Poll::Pending => {
+            yielded = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Whether the scope around the running code is cancelled. `false` outside of every scope.
+pub fn is_cancelled() -> bool {
+    ambient::current().is_some_and(|ambient| ambient.node.is_cancelled())
+}
+
+/// Why the scope around the running code was cancelled, if it was.
+pub fn cancel_reason() -> Option<CancelReason> {
+    ambient::current().and_then(|ambient| ambient.node.cancel_reason())
+}

@@ -1,0 +1,73 @@
+//! How a primitive sees the cancel: a leaf registered in the ambient node.
+//!
+//! A primitive polls its [`Leaf`] before it looks at its own state, so that an `Err(Cancelled)` means that nothing
+//! happened. The first delivery in a node is immediate; each later one yields once, so that code which swallows
+//! cancels cannot spin.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::ambient;
+use super::node::Node;
+use crate::error::Cancelled;
+
+#[derive(Debug, Default)]
+pub(crate) struct Leaf {
+    state: State,
+    /// A delivery waits for its one yield.
+    yielded: bool,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Fresh,
+    /// Polled outside of every scope.
+    Unscoped,
+    Registered {
+        node: Arc<Node>,
+        key: usize,
+        waker: Waker,
+    },
+}
+
+impl Leaf {
+    /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
+        if let State::Fresh = self.state {
+            self.state = match ambient::current() {
+                None => State::Unscoped,
+                Some(ambient) => {
+                    let key = ambient.node.insert_leaf(cx.waker());
+                    State::Registered { node: ambient.node, key, waker: cx.waker().clone() }
+                }
+            };
+        }
+        let State::Registered { node, key, waker } = &mut self.state else { return Poll::Pending };
+        if !waker.will_wake(cx.waker()) {
+            node.update_leaf(*key, cx.waker());
+            waker.clone_from(cx.waker());
+        }
+        // Looked at after the registration, so that a cancel in between is not missed.
+        let Some(reason) = node.cancel_reason() else { return Poll::Pending };
+        if node.deliver() || self.yielded {
+            return Poll::Ready(Cancelled::new(reason));
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the scope is cancelled and the next poll delivers.
+    pub(crate) fn is_yielding(&self) -> bool {
+        self.yielded
+    }
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        if let State::Registered { node, key, .. } = &self.state {
+            node.remove_leaf(*key);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Cancellation: the tree of scopes and how a cancel reaches the code beneath.
+//!
+//! # Parts
+//!
+//! * [`node`]: one boundary in the tree: flag, reason, what is registered beneath. Pure data and locks.
+//! * [`ambient`]: which node surrounds the code that runs now, by poll stack, in a thread-local.
+//! * [`boundary`]: the future that installs a node around another future and delivers the cancel.
+//! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
+//! * [`scope`], [`cancellable`], [`shield`], [`reason`]: the public faces.
+//!
+//! # Delivery
+//!
+//! Nobody outside of a task can see which boundary of its await tree is the innermost. So the canceller only marks
+//! and wakes; the task finds the way by itself:
+//!
+//! 1. `cancel(node)` sets the flag on the node and on everything beneath that is not shielded, *then* wakes the
+//!    node's own boundary and the root boundary of every other task beneath. It wakes nothing else: a wake that is
+//!    in flight on the canceller's thread must not make an inner boundary look unreachable.
+//! 2. A boundary that is polled with the flag set makes one *pass*: it wakes every boundary and leaf registered
+//!    beneath it in the same task, deepest first, and polls its future with a waker that records wakes.
+//! 3. Ready: the result is passed on. Pending and a shield or a live parallel child is beneath: it waits. Pending
+//!    and something was woken meanwhile: something can still run, so it waits, at most [`boundary::MAX_PASSES`]
+//!    times. Otherwise what remains is parked in a foreign await: the future is dropped.
+//!
+//! # Invariants
+//!
+//! 1. A node's flag is set once and never cleared; its reason is set before the flag.
+//! 2. Linking a node and marking its parent exclude each other (the parent's lock), so no cancel is missed.
+//! 3. Locks are taken parent before child, for a few instructions, never while polling, dropping or waking.
+//! 4. The parent owns its children weakly by slab key; a child owns its parent strongly until it ends.
+//! 5. `holds` of a node counts the shields and the nurseries with parallel children beneath it in the same task.
+
+pub(crate) mod ambient;
+pub(crate) mod boundary;
+mod cancellable;
+pub(crate) mod leaf;
+pub(crate) mod node;
+mod reason;
+mod scope;
+mod shield;
+#[cfg(test)]
+mod tests;
+
+pub use cancellable::{Cancellable, FutureExt, cancel_reason, checkpoint, is_cancelled};
+pub use reason::{CancelReason, Cause};
+pub use scope::{CancelScope, Outcome};
+pub use shield::shield_unbounded;

@@ -1,0 +1,278 @@
+//! One boundary in the tree of scopes: its flag, its reason and what is registered beneath it.
+//!
+//! A node knows nothing of futures; `boundary` polls, this file marks, wakes and counts. Invariants: see the
+//! module head of `cancel`.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::reason::CancelReason;
+use crate::sync::Mutex;
+
+/// Whether a node takes over the cancel of its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inherit {
+    Yes,
+    /// A shield: a cancel from above stops here.
+    No,
+}
+
+/// Whether a node and its parent live in the same task, that is in the same stack of polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    SameTask,
+    OwnTask,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    inherit: Inherit,
+    /// Release on set, after `reason`; pairs with the Acquire in `is_cancelled`.
+    cancelled: AtomicBool,
+    /// This node itself was cancelled, not only something above it.
+    called: AtomicBool,
+    /// A cancel was delivered here before: the next delivery yields first.
+    delivered: AtomicBool,
+    /// A pass has woken what is beneath; one is enough, because what registers later sees the flag at once.
+    passed: AtomicBool,
+    holds: AtomicUsize,
+    reason: OnceLock<CancelReason>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    link: Option<Link>,
+    waker: Option<Waker>,
+    beneath: Slab<Beneath>,
+}
+
+#[derive(Debug)]
+struct Link {
+    parent: Arc<Node>,
+    key: usize,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Beneath {
+    Node(Weak<Node>),
+    Leaf(Waker),
+}
+
+impl Node {
+    pub(crate) fn new(inherit: Inherit) -> Arc<Self> {
+        Arc::new(Self {
+            inherit,
+            cancelled: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            passed: AtomicBool::new(false),
+            holds: AtomicUsize::new(0),
+            reason: OnceLock::new(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Puts this node beneath `parent`; it takes over the parent's cancel unless it is a shield.
+    pub(crate) fn link(self: &Arc<Self>, parent: &Arc<Node>, place: Place) {
+        {
+            let mut above = parent.state.lock();
+            let key = above.beneath.insert(Beneath::Node(Arc::downgrade(self)));
+            let mut own = self.state.lock();
+            debug_assert!(own.link.is_none(), "a node is linked once");
+            own.link = Some(Link { parent: Arc::clone(parent), key, place });
+        }
+        // Whoever marked the parent before the insertion is visible by its lock; whoever does it later sees us.
+        if self.inherit == Inherit::Yes && parent.is_cancelled() {
+            self.spread(&parent.reason());
+        }
+    }
+
+    /// Takes this node out of the tree; what it counted for is released by the guards that counted.
+    pub(crate) fn unlink(&self) {
+        let link = self.state.lock().link.take();
+        if let Some(link) = link {
+            let entry = link.parent.state.lock().beneath.try_remove(link.key);
+            drop(entry);
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_shield(&self) -> bool {
+        self.inherit == Inherit::No
+    }
+
+    pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
+        self.is_cancelled().then(|| self.reason())
+    }
+
+    /// Cancels this node and everything beneath it that is not shielded. Only the first reason counts.
+    pub(crate) fn cancel(self: &Arc<Self>, reason: CancelReason) {
+        self.called.store(true, Ordering::Release);
+        self.spread(&reason);
+    }
+
+    /// Marks this node and what inherits from it, then wakes it and the roots of other tasks.
+    fn spread(self: &Arc<Self>, reason: &CancelReason) {
+        let mut wakers = Vec::new();
+        let mut todo = vec![Arc::clone(self)];
+        let mut visited = Vec::new();
+        while let Some(node) = todo.pop() {
+            let is_self = Arc::ptr_eq(&node, self);
+            if is_self || !node.is_shield() {
+                let state = node.state.lock();
+                if !node.is_cancelled() {
+                    node.mark(reason.clone());
+                    if is_self || state.is_own_task() {
+                        wakers.extend(state.waker.clone());
+                    }
+                    todo.extend(state.nodes_beneath());
+                }
+            }
+            // Dropped after the walk: dropping the last reference takes its parent's lock.
+            visited.push(node);
+        }
+        drop(visited);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
+    pub(crate) fn wake_beneath(self: &Arc<Self>) {
+        let mut wakers = Vec::new();
+        let mut todo = vec![Arc::clone(self)];
+        let mut visited = Vec::new();
+        while let Some(node) = todo.pop() {
+            let is_self = Arc::ptr_eq(&node, self);
+            if is_self || !node.is_shield() {
+                let state = node.state.lock();
+                if (is_self || !state.is_own_task()) && !node.passed.swap(true, Ordering::AcqRel) {
+                    if !is_self {
+                        wakers.extend(state.waker.clone());
+                    }
+                    wakers.extend(state.leaves_beneath());
+                    todo.extend(state.nodes_beneath());
+                }
+            }
+            visited.push(node);
+        }
+        drop(visited);
+        wakers.into_iter().rev().for_each(Waker::wake);
+    }
+
+    /// Whether anything is registered beneath in this task.
+    pub(crate) fn has_beneath(&self) -> bool {
+        !self.state.lock().beneath.is_empty()
+    }
+
+    /// Remembers how to wake the boundary of this node.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let old = self.state.lock().waker.replace(waker.clone());
+        drop(old);
+    }
+
+    /// Registers a leaf; its key stays valid until [`Node::remove_leaf`].
+    pub(crate) fn insert_leaf(&self, waker: &Waker) -> usize {
+        self.state.lock().beneath.insert(Beneath::Leaf(waker.clone()))
+    }
+
+    pub(crate) fn update_leaf(&self, key: usize, waker: &Waker) {
+        let mut state = self.state.lock();
+        let old = std::mem::replace(&mut state.beneath[key], Beneath::Leaf(waker.clone()));
+        drop(state);
+        drop(old);
+    }
+
+    pub(crate) fn remove_leaf(&self, key: usize) {
+        let old = self.state.lock().beneath.try_remove(key);
+        drop(old);
+    }
+
+    /// The first delivery of a cancel in this node is immediate (`true`); later ones must yield once before.
+    pub(crate) fn deliver(&self) -> bool {
+        !self.delivered.swap(true, Ordering::AcqRel)
+    }
+
+    /// Keeps this node and every node above it in the same task from being dropped by a cancel.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        let mut held = Vec::new();
+        let mut next = Some(Arc::clone(self));
+        while let Some(node) = next {
+            node.holds.fetch_add(1, Ordering::AcqRel);
+            next = match &node.state.lock().link {
+                Some(link) if link.place == Place::SameTask => Some(Arc::clone(&link.parent)),
+                _ => None,
+            };
+            held.push(node);
+        }
+        Hold(held)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0
+    }
+
+    fn reason(&self) -> CancelReason {
+        self.reason.get().cloned().expect("the reason is set before the flag")
+    }
+
+    /// Sets reason and flag; the caller holds this node's lock.
+    fn mark(&self, reason: CancelReason) {
+        if self.reason.set(reason).is_err() {
+            unreachable!("the flag is looked at under the same lock");
+        }
+        self.cancelled.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.unlink();
+    }
+}
+
+impl State {
+    fn is_own_task(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.place == Place::OwnTask)
+    }
+
+    /// The nodes beneath that are still alive. Whoever drops them must not hold this node's lock.
+    fn nodes_beneath(&self) -> impl Iterator<Item = Arc<Node>> {
+        self.beneath.iter().filter_map(|(_, beneath)| match beneath {
+            Beneath::Node(node) => node.upgrade(),
+            Beneath::Leaf(_) => None,
+        })
+    }
+
+    fn leaves_beneath(&self) -> impl Iterator<Item = Waker> {
+        self.beneath.iter().filter_map(|(_, beneath)| match beneath {
+            Beneath::Leaf(waker) => Some(waker.clone()),
+            Beneath::Node(_) => None,
+        })
+    }
+}
+
+/// Keeps a chain of nodes from being dropped by a cancel; released on drop.
+///
+/// It remembers the nodes themselves, because a future may be moved to another parent meanwhile.
+#[derive(Debug)]
+#[must_use = "the nodes are released at once when the hold is dropped"]
+pub(crate) struct Hold(Vec<Arc<Node>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        for node in &self.0 {
+            node.holds.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}

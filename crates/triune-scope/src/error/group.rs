@@ -1,0 +1,197 @@
+//! Several failures of one nursery, in the order in which they happened, none dropped.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Write as _};
+use std::panic::Location;
+use std::time::Duration;
+
+use super::{Error, ReportedBy};
+use crate::task::TaskInfo;
+
+/// The failures of one nursery. A nursery always raises a group, also of one.
+///
+/// The first member caused the others to be cancelled: it is the [`primary`](Self::primary), and the `source()` of
+/// the group. Members that failed after the nursery was cancelled are marked [`secondary`](Member::is_secondary).
+#[derive(Debug)]
+pub struct ErrorGroup {
+    nursery: &'static Location<'static>,
+    /// Never empty; the primary is the first.
+    members: Vec<Member>,
+}
+
+/// One failure in an [`ErrorGroup`].
+#[derive(Debug)]
+pub struct Member {
+    error: Error,
+    task: TaskInfo,
+    after: Duration,
+    secondary: bool,
+}
+
+impl Member {
+    pub(crate) fn new(error: Error, task: TaskInfo, after: Duration, secondary: bool) -> Self {
+        Self { error, task, after, secondary }
+    }
+
+    /// What went wrong.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// What went wrong, by value.
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
+    /// The task that failed: its number, name and spawn location. The body of a nursery is called `body`.
+    pub fn task(&self) -> &TaskInfo {
+        &self.task
+    }
+
+    /// When it failed, counted from the start of the nursery.
+    pub fn after(&self) -> Duration {
+        self.after
+    }
+
+    /// Whether the nursery was cancelled already when this happened.
+    pub fn is_secondary(&self) -> bool {
+        self.secondary
+    }
+}
+
+impl ErrorGroup {
+    /// Gathers members in the order of arrival; `None` when echoes and cancels are all there is.
+    pub(crate) fn gather(nursery: &'static Location<'static>, members: Vec<Member>) -> Option<Self> {
+        let reporters: Vec<u64> = members.iter().map(|member| member.task.id().get()).collect();
+        let mut members: Vec<Member> = members
+            .into_iter()
+            .filter(|member| !is_echo(&member.error, member.task.id().get(), &reporters))
+            .collect();
+        members.sort_by_key(Member::is_secondary);
+        (!members.is_empty()).then_some(Self { nursery, members })
+    }
+
+    /// The failure that came first.
+    pub fn primary(&self) -> &Member {
+        &self.members[0]
+    }
+
+    /// All failures: first the primary, the secondary ones last, otherwise in the order in which they happened.
+    pub fn iter(&self) -> std::slice::Iter<'_, Member> {
+        self.members.iter()
+    }
+
+    /// How many failures there are; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a group is never empty")]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Where the nursery was opened.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.nursery
+    }
+
+    /// The failures by value.
+    pub fn into_members(self) -> Vec<Member> {
+        self.members
+    }
+
+    /// Every error that is not itself a group, through all levels.
+    pub fn flatten(&self) -> Vec<&Error> {
+        let mut leaves = Vec::new();
+        for member in &self.members {
+            match member.error.group() {
+                Some(group) => leaves.extend(group.flatten()),
+                None => leaves.push(&member.error),
+            }
+        }
+        leaves
+    }
+
+    /// Every `E` among the errors, through all levels.
+    pub fn downcast_all<E: StdError + 'static>(&self) -> Vec<&E> {
+        self.flatten().into_iter().filter_map(Error::downcast_ref::<E>).collect()
+    }
+
+    /// Divides the direct members by a predicate.
+    pub fn split(self, mut predicate: impl FnMut(&Error) -> bool) -> (Option<Self>, Option<Self>) {
+        let nursery = self.nursery;
+        let (yes, no): (Vec<_>, Vec<_>) =
+            self.members.into_iter().partition(|member| predicate(&member.error));
+        let group = |members: Vec<Member>| (!members.is_empty()).then_some(Self { nursery, members });
+        (group(yes), group(no))
+    }
+
+    /// The whole group as a tree of lines: names, places, times, causes.
+    pub fn report(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _infallible = self.write_report(&mut out, "");
+        out
+    }
+
+    fn write_report(&self, out: &mut String, indent: &str) -> fmt::Result {
+        let (count, noun) = (self.members.len(), if self.members.len() == 1 { "task" } else { "tasks" });
+        writeln!(out, "{count} {noun} failed in the nursery at {}", self.nursery)?;
+        for (index, member) in self.members.iter().enumerate() {
+            let last = index + 1 == count;
+            let (branch, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let below = format!("{indent}{rest}");
+            write!(out, "{indent}{branch}{} after {:.1?}", member.task, member.after)?;
+            writeln!(out, "{}", if member.secondary { " (secondary)" } else { "" })?;
+            match member.error.group() {
+                Some(group) => {
+                    write!(out, "{below}")?;
+                    group.write_report(out, &below)?;
+                }
+                None => {
+                    for line in format!("{:?}", member.error).lines() {
+                        writeln!(out, "{below}{line}")?;
+                    }
+                    writeln!(out, "{below}spawned at {}", member.task.location())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody else in the group reports the same failure; for an inner group, all of its failures.
+fn is_echo(error: &Error, own: u64, reporters: &[u64]) -> bool {
+    match error.group() {
+        Some(group) => group.iter().all(|member| is_echo(&member.error, own, reporters)),
+        None => ReportedBy::find(error.as_std())
+            .is_some_and(|ReportedBy(id)| id != own && reporters.contains(&id)),
+    }
+}
+
+impl<'a> IntoIterator for &'a ErrorGroup {
+    type Item = &'a Member;
+    type IntoIter = std::slice::Iter<'a, Member>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for ErrorGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(self.report().trim_end());
+        }
+        let primary = self.primary();
+        write!(f, "task `{}` failed: {:#}", primary.task, primary.error)?;
+        match self.members.len() {
+            1 => Ok(()),
+            2 => f.write_str(" (and 1 more)"),
+            more => write!(f, " (and {} more)", more - 1),
+        }
+    }
+}
+
+impl StdError for ErrorGroup {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.primary().error.as_std())
+    }
+}

@@ -1,0 +1,22 @@
+//! Errors: one concrete [`Error`], groups of them, and the leaf errors of this crate.
+//!
+//! # Invariants
+//!
+//! 1. An error owns text, numbers and leaf errors; it holds no handle on a task, a scope or a nursery.
+//! 2. A group owns its members and nothing points back, so errors cannot form cycles.
+//! 3. What is a cancel is told by the type [`Cancelled`] in the chain of sources *and* by the state of the scope;
+//!    a cancel of a scope never appears as a member of that scope's group.
+
+mod cancelled;
+mod child;
+mod group;
+mod panic;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use cancelled::Cancelled;
+pub use child::{ChildError, ChildErrorKind, ReportedBy};
+pub use group::{ErrorGroup, Member};
+pub use panic::PanicError;
+pub use value::{Chain, Context, Error, Result};

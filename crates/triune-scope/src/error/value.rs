@@ -1,0 +1,255 @@
+//! The concrete error type: any application error with context, as easy as a boxed one.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::{Cancelled, ErrorGroup, PanicError};
+
+/// What every fallible function of triune returns.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// An application error, an [`ErrorGroup`], a cancel, a panic, or the death of a process.
+///
+/// Every `std::error::Error` converts into it by `?`; the original is found again with
+/// [`downcast_ref`](Self::downcast_ref). It is one pointer wide. `{}` prints one line, `{:#}` the line with its
+/// causes, `{:?}` the whole report.
+///
+/// Like `anyhow::Error` it is not itself a `std::error::Error`; it converts into
+/// `Box<dyn std::error::Error + Send + Sync>`.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    /// The outermost is the last.
+    context: Vec<Cow<'static, str>>,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl Error {
+    /// Wraps an error.
+    pub fn new<E: StdError + Send + Sync + 'static>(error: E) -> Self {
+        Self::from_boxed(Box::new(error))
+    }
+
+    /// Wraps a boxed error, for instance `anyhow_error.into_boxed_dyn_error()`.
+    pub fn from_boxed(source: Box<dyn StdError + Send + Sync>) -> Self {
+        Self(Box::new(Inner { context: Vec::new(), source }))
+    }
+
+    /// An error that is only a text: lowercase, without a final period.
+    pub fn msg(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Message(message.into()))
+    }
+
+    pub(crate) fn cancelled(reason: crate::CancelReason) -> Self {
+        Self::new(Cancelled::new(reason))
+    }
+
+    /// Says what was being done when the error happened.
+    #[must_use = "the error is returned, not changed in place"]
+    pub fn context(mut self, context: impl Into<Cow<'static, str>>) -> Self {
+        self.0.context.push(context.into());
+        self
+    }
+
+    /// The error and its causes, without the added context.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain { next: Some(&*self.0.source) }
+    }
+
+    /// The error that was wrapped.
+    pub fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0.source
+    }
+
+    /// Whether the wrapped error, or one of its causes, is an `E`.
+    pub fn is<E: StdError + 'static>(&self) -> bool {
+        self.downcast_ref::<E>().is_some()
+    }
+
+    /// The wrapped error, or the first of its causes, that is an `E`.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.chain().find_map(|error| error.downcast_ref::<E>())
+    }
+
+    /// The wrapped error by value.
+    ///
+    /// # Errors
+    ///
+    /// The unchanged error when it is not an `E`.
+    pub fn downcast<E: StdError + Send + Sync + 'static>(self) -> Result<E, Self> {
+        let Inner { context, source } = *self.0;
+        match source.downcast::<E>() {
+            Ok(error) => Ok(*error),
+            Err(source) => Err(Self(Box::new(Inner { context, source }))),
+        }
+    }
+
+    /// The group, if the error is one: what a nursery returns when something in it failed.
+    pub fn group(&self) -> Option<&ErrorGroup> {
+        self.0.source.downcast_ref()
+    }
+
+    /// The cancel, if the error is one or was caused by one.
+    pub fn as_cancelled(&self) -> Option<&Cancelled> {
+        Cancelled::find(&*self.0.source)
+    }
+
+    /// Whether the error is a cancel, or was caused by one.
+    pub fn is_cancelled(&self) -> bool {
+        self.as_cancelled().is_some()
+    }
+
+    /// Whether the error is a panic that became an error.
+    pub fn is_panic(&self) -> bool {
+        self.is::<PanicError>()
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        if error.0.context.is_empty() { error.0.source } else { Box::new(WithContext(error)) }
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Self {
+        Box::<dyn StdError + Send + Sync>::from(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { context, source } = &*self.0;
+        if !f.alternate() {
+            return match context.last() {
+                Some(context) => f.write_str(context),
+                None => write!(f, "{source}"),
+            };
+        }
+        for context in context.iter().rev() {
+            write!(f, "{context}: ")?;
+        }
+        write!(f, "{source}")?;
+        for cause in causes(&**source) {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { context, source } = &*self.0;
+        let mut lines: Vec<String> =
+            context.iter().rev().map(|context| context.clone().into_owned()).collect();
+        match source.downcast_ref::<ErrorGroup>() {
+            Some(group) => lines.push(group.report().trim_end().to_owned()),
+            None => {
+                lines.push(source.to_string());
+                lines.extend(causes(&**source).map(ToString::to_string));
+            }
+        }
+        let mut lines = lines.into_iter();
+        f.write_str(&lines.next().unwrap_or_default())?;
+        for line in lines {
+            write!(f, "\n  caused by: {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The causes of an error as a person should read them: not the members of a group, not markers.
+pub(super) fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let first = if error.is::<ErrorGroup>() { None } else { error.source() };
+    Chain { next: first }.filter(|cause| !cause.is::<super::ReportedBy>())
+}
+
+/// An error and its causes, outermost first.
+#[derive(Debug, Clone)]
+pub struct Chain<'a> {
+    next: Option<&'a (dyn StdError + 'static)>,
+}
+
+impl<'a> Iterator for Chain<'a> {
+    type Item = &'a (dyn StdError + 'static);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let error = self.next?;
+        self.next = error.source();
+        Some(error)
+    }
+}
+
+/// Adds context to the error of a `Result`, or makes an error of a missing value.
+pub trait Context<T> {
+    /// Says what was being done.
+    ///
+    /// # Errors
+    ///
+    /// The same error, with the context.
+    fn context(self, context: impl Into<Cow<'static, str>>) -> Result<T>;
+
+    /// Says what was being done, in a text that is only made when it failed.
+    ///
+    /// # Errors
+    ///
+    /// The same error, with the context.
+    fn with_context<C: Into<Cow<'static, str>>>(self, context: impl FnOnce() -> C) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for Result<T, E> {
+    fn context(self, context: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|error| error.into().context(context))
+    }
+
+    fn with_context<C: Into<Cow<'static, str>>>(self, context: impl FnOnce() -> C) -> Result<T> {
+        self.map_err(|error| error.into().context(context()))
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, context: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.ok_or_else(|| Error::msg(context))
+    }
+
+    fn with_context<C: Into<Cow<'static, str>>>(self, context: impl FnOnce() -> C) -> Result<T> {
+        self.ok_or_else(|| Error::msg(context()))
+    }
+}
+
+/// An error that is only a text.
+#[derive(Debug)]
+struct Message(Cow<'static, str>);
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Message {}
+
+/// The error with its context, for foreign code that wants a `std::error::Error`.
+#[derive(Debug)]
+struct WithContext(Error);
+
+impl fmt::Display for WithContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl StdError for WithContext {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0.0.source)
+    }
+}

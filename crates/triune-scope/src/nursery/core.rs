@@ -1,0 +1,174 @@
+//! What the handle, the future and the parallel children of one nursery share; it knows nothing of `'env`.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use super::child::{Finished, Kind};
+use crate::cancel::boundary::heir;
+use crate::cancel::node::{Node, Place};
+use crate::cancel::{CancelReason, CancelScope, Cause};
+use crate::sync::Mutex;
+
+pub(super) struct Core {
+    pub(super) opened_at: &'static Location<'static>,
+    /// The scope of the nursery: body and children are beneath it.
+    pub(super) scope: CancelScope,
+    pub(super) node: Arc<Node>,
+    /// The scope of the daemons, beneath `node`; made with the first daemon.
+    daemons: OnceLock<Arc<Node>>,
+    /// Children, by kind, whose end the nursery has not settled yet.
+    ordinary: AtomicUsize,
+    daemon: AtomicUsize,
+    /// Those of them that are tokio tasks.
+    parallel: AtomicUsize,
+    mail: Mutex<Mail>,
+    /// The runtime in which the nursery was first polled: parallel children start there.
+    pub(super) runtime: OnceLock<tokio::runtime::Handle>,
+}
+
+/// What arrives for the nursery from other tasks.
+#[derive(Default)]
+struct Mail {
+    waker: Option<Waker>,
+    finished: Vec<Finished>,
+    /// The nursery was dropped: nobody reads the mail any more.
+    abandoned: bool,
+}
+
+impl Core {
+    pub(super) fn new(opened_at: &'static Location<'static>) -> Arc<Self> {
+        let node = heir();
+        Arc::new(Self {
+            opened_at,
+            scope: CancelScope::of(Arc::clone(&node)),
+            node,
+            daemons: OnceLock::new(),
+            ordinary: AtomicUsize::new(0),
+            daemon: AtomicUsize::new(0),
+            parallel: AtomicUsize::new(0),
+            mail: Mutex::default(),
+            runtime: OnceLock::new(),
+        })
+    }
+
+    /// A node for a new child, linked beneath the nursery.
+    pub(super) fn child_node(&self, kind: Kind, place: Place) -> Arc<Node> {
+        let node = heir();
+        let parent = match kind {
+            Kind::Ordinary => &self.node,
+            Kind::Daemon => self.daemons.get_or_init(|| {
+                let daemons = heir();
+                daemons.link(&self.node, Place::SameTask);
+                daemons
+            }),
+        };
+        node.link(parent, place);
+        node
+    }
+
+    /// Ends the daemons: nothing else is left.
+    pub(super) fn cancel_daemons(&self) {
+        if let Some(daemons) = self.daemons.get() {
+            daemons.cancel(Cause::Finished.into());
+            // They have no boundary in common that would make the pass for those in this task.
+            daemons.wake_beneath();
+        }
+    }
+
+    /// Has the nursery polled again.
+    pub(super) fn wake(&self) {
+        let waker = self.mail.lock().waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        let old = self.mail.lock().waker.replace(waker.clone());
+        drop(old);
+    }
+
+    /// A parallel child has ended, its future is dropped.
+    pub(super) fn report(&self, finished: Finished) {
+        let mut mail = self.mail.lock();
+        if mail.abandoned {
+            drop(mail);
+            finished.log_orphan(self.opened_at);
+            return;
+        }
+        mail.finished.push(finished);
+        let waker = mail.waker.clone();
+        drop(mail);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// A child starts; the caller holds the lock of the queue, so that the queue is not closed meanwhile.
+    pub(super) fn count(&self, kind: Kind, place: Place) {
+        self.counter(kind).fetch_add(1, Ordering::AcqRel);
+        if place == Place::OwnTask {
+            self.parallel.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// A child's end has been settled.
+    pub(super) fn discount(&self, kind: Kind, place: Place) {
+        self.counter(kind).fetch_sub(1, Ordering::AcqRel);
+        if place == Place::OwnTask {
+            self.parallel.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn counter(&self, kind: Kind) -> &AtomicUsize {
+        match kind {
+            Kind::Ordinary => &self.ordinary,
+            Kind::Daemon => &self.daemon,
+        }
+    }
+
+    /// How many children of a kind have not ended.
+    pub(super) fn living(&self, kind: Kind) -> usize {
+        self.counter(kind).load(Ordering::Acquire)
+    }
+
+    /// How many children are tokio tasks that have not ended.
+    pub(super) fn living_parallel(&self) -> usize {
+        self.parallel.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_finished(&self) -> Vec<Finished> {
+        std::mem::take(&mut self.mail.lock().finished)
+    }
+
+    /// The nursery is over: nothing of it stays in the tree.
+    pub(super) fn close(&self) {
+        if let Some(daemons) = self.daemons.get() {
+            daemons.unlink();
+        }
+        self.node.unlink();
+        let waker = self.mail.lock().waker.take();
+        drop(waker);
+    }
+
+    /// The nursery's future was dropped: parallel children are asked to end, and belong to the run now.
+    pub(super) fn abandon(&self) {
+        let left = {
+            let mut mail = self.mail.lock();
+            mail.abandoned = true;
+            mail.waker = None;
+            std::mem::take(&mut mail.finished)
+        };
+        left.into_iter().for_each(|finished| finished.log_orphan(self.opened_at));
+        self.node.cancel(CancelReason::new(
+            Cause::Dropped,
+            format!("the nursery at {} was dropped", self.opened_at),
+        ));
+        let living = self.living_parallel();
+        if living > 0 {
+            tracing::warn!(
+                nursery = %self.opened_at,
+                children = living,
+                "a nursery was dropped before its end; its parallel children were cancelled and the run waits for them"
+            );
+        }
+    }
+}

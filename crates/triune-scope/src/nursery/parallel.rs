@@ -1,0 +1,94 @@
+//! Children that are tokio tasks.
+//!
+//! The one place of this crate, beside `run`, that starts a task. The task reports its end to the nursery after
+//! the child's future has been dropped, also when the runtime drops the task; and it is counted by the run, which
+//! waits for it when its nursery cannot.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tracing::Instrument as _;
+
+use super::child::{Cell, Child, Finished, Kind, Runner};
+use super::core::Core;
+use crate::cancel::node::Place;
+use crate::error::Result;
+use crate::run::{LiveGuard, Run};
+use crate::task::TaskInfo;
+
+/// Starts a child that the caller has counted already.
+#[track_caller]
+pub(super) fn start<T, F>(core: &Arc<Core>, kind: Kind, cell: Arc<Cell<T>>, future: F) -> Child<T>
+where
+    F: Future<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let reporter =
+        Reporter { core: Arc::clone(core), task: Arc::clone(&cell.task), kind, reported: false, live: None };
+    let runner = Runner::new(Arc::clone(&cell), kind, Place::OwnTask, future);
+    let mut task = Task { runner: Some(runner), reporter };
+    // The caller may run inside another runtime than the nursery.
+    let runtime = core.runtime.get().cloned().or_else(|| tokio::runtime::Handle::try_current().ok());
+    let Some(runtime) = runtime else {
+        drop(task);
+        panic!("a parallel child needs a tokio runtime: await the nursery inside one");
+    };
+    task.reporter.live = Some(Run::of(&runtime).live_guard());
+    runtime.spawn(task.in_current_span());
+    core.wake();
+    Child::new(cell)
+}
+
+pin_project! {
+    /// The tokio task of a child. Field order matters: the child is dropped before its end is reported.
+    struct Task<T, F> {
+        #[pin]
+        runner: Option<Runner<T, F>>,
+        reporter: Reporter,
+    }
+}
+
+impl<T, F: Future<Output = Result<T>>> Future for Task<T, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(runner) = this.runner.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+        match runner.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(finished) => {
+                this.runner.set(None);
+                this.reporter.report(finished);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// Reports the end of a child exactly once, at the latest when it is dropped.
+struct Reporter {
+    core: Arc<Core>,
+    task: Arc<TaskInfo>,
+    kind: Kind,
+    reported: bool,
+    live: Option<LiveGuard>,
+}
+
+impl Reporter {
+    fn report(&mut self, finished: Finished) {
+        if !std::mem::replace(&mut self.reported, true) {
+            self.core.report(finished);
+            self.live = None;
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let (task, kind) = (Arc::clone(&self.task), self.kind);
+        self.report(Finished { task, kind, place: Place::OwnTask, failure: None });
+    }
+}

@@ -1,0 +1,65 @@
+//! Time on tokio's clock: [`sleep`] and the bounded [`shield`].
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::cancel::{FutureExt, shield_unbounded};
+use crate::error::Cancelled;
+
+/// Waits for `duration`, on tokio's clock (which tests can pause).
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// [`Cancelled`] if the scope around it is cancelled before the time is over.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime with time enabled.
+pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
+    tokio::time::sleep(duration).cancellable().await
+}
+
+/// Runs async clean-up for at most `max` where no cancel from around it is seen.
+///
+/// # Cancel safety
+///
+/// triune never drops it before `max`, but foreign code (`select!`, `timeout`) that drops the caller does.
+///
+/// # Errors
+///
+/// [`Elapsed`] when `future` took longer than `max`; it was dropped then.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use triune_scope::{CancelScope, shield, sleep};
+///
+/// let scope = CancelScope::new();
+/// scope.cancel("stop");
+/// let cleaned = scope.run(shield(Duration::from_secs(1), sleep(Duration::from_millis(1)))).await;
+/// assert!(matches!(cleaned.done(), Some(Ok(Ok(())))));
+/// # }
+/// ```
+pub async fn shield<F: Future>(max: Duration, future: F) -> Result<F::Output, Elapsed> {
+    shield_unbounded(tokio::time::timeout(max, future)).await.map_err(|_elapsed| Elapsed { max })
+}
+
+/// Shielded clean-up took longer than its limit and was dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elapsed {
+    max: Duration,
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shielded clean-up did not end within {:?}", self.max)
+    }
+}
+
+impl StdError for Elapsed {}
