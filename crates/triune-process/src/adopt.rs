@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use triune_scope::Run;
+
 use crate::child::Child;
 use crate::exit::Exit;
 use crate::process::Owned;
@@ -53,7 +55,13 @@ pub(crate) fn adopt(owned: Owned) {
 }
 
 fn hand_over(owned: Owned) {
-    drop(owned);
+    match Run::try_current() {
+        // Shielded: the run cancels its system tasks when it ends, and this is what it should wait for. It is dead already.
+        Some(run) => run.spawn_system("reap", async move {
+            triune_scope::shield_unbounded(owned.wait()).await;
+        }),
+        None => drop(owned),
+    }
 }
 
 /// Waits for a child whose own runtime is gone, in the current one.

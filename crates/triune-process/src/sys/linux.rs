@@ -176,6 +176,16 @@ pub(crate) fn reset_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
 }
 
+/// Whether this process ignores a signal, as a shell makes it do for `nohup` and for jobs in the background.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut current = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call only writes the current one to a pointer that is valid for it.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) };
+    // SAFETY: all-zero bytes are a valid `sigaction`, so it is initialised whatever the call has done.
+    let current = unsafe { current.assume_init() };
+    result == 0 && current.sa_sigaction == libc::SIG_IGN
+}
+
 fn set_disposition(signal: i32, disposition: libc::sighandler_t) {
     // SAFETY: the disposition is SIG_IGN or SIG_DFL, never a function, so nothing of ours runs in a signal handler.
     unsafe { libc::signal(signal, disposition) };
