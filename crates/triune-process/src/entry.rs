@@ -44,7 +44,7 @@ pub struct Role {
 #[distributed_slice]
 pub static ROLES: [Role];
 
-/// Whether this process has passed the entry, as a root.
+/// Whether this process has passed the entry, and may spawn.
 static REACHED: AtomicBool = AtomicBool::new(false);
 
 /// Sends a child of triune into its role. Call it first thing in `main`; `#[triune::main]` does so.
@@ -65,7 +65,11 @@ pub fn init() {
     }
     match marker::identify() {
         Identity::Root => REACHED.store(true, Ordering::Relaxed),
-        Identity::Child(marker, name) => boot::enter(&marker, name),
+        Identity::Child(marker, name) => {
+            // A child may have children of its own.
+            REACHED.store(true, Ordering::Relaxed);
+            boot::enter(&marker, name)
+        }
         // Nobody listens any more. The program's own main must not run in its place.
         Identity::Orphan => exit_now(exit_code::PARENT_GONE),
         Identity::Foreign => {
