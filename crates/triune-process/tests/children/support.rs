@@ -114,7 +114,7 @@ fn report(boot: Boot) -> u8 {
     0
 }
 
-fn say_ready(link: &mut UnixStream) {
+pub(crate) fn say_ready(link: &mut UnixStream) {
     link.write_all(b"r").expect("the parent listens");
 }
 
