@@ -261,7 +261,7 @@ impl FrameDecoder {
             None if buffer.is_empty() => return Ok(()),
             None => HEADER_LEN.saturating_sub(buffer.len()),
         };
-        Err(FrameError::Truncated { missing })
+        Err(FrameError::truncated(missing))
     }
 }
 
@@ -307,6 +307,13 @@ pub enum FrameError {
         /// How many bytes are missing at least.
         missing: usize,
     },
+}
+
+impl FrameError {
+    /// The stream ended inside a frame; at least so many bytes are missing.
+    pub const fn truncated(missing: usize) -> FrameError {
+        FrameError::Truncated { missing }
+    }
 }
 
 impl fmt::Display for FrameError {

@@ -1,0 +1,64 @@
+//! A call that waits for its answer.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use triune_wire::{CancelCause, CancelMessage};
+
+use crate::CallEnd;
+use crate::mux::Shared;
+
+/// A call that was made; awaits to the bytes of its result. Made by [`Link::call`](crate::Link::call).
+///
+/// Dropping it before the answer is there sends CANCEL. To cancel *and* hear how the call ended, use
+/// [`cancel`](PendingCall::cancel) and go on waiting. When the link ends, it ends at once with
+/// [`CallEnd::Lost`] or [`CallEnd::NotSent`].
+#[must_use = "dropping a call cancels it; await it for its result"]
+pub struct PendingCall {
+    shared: Arc<Shared>,
+    slot: usize,
+}
+
+impl PendingCall {
+    pub(crate) const fn new(shared: Arc<Shared>, slot: usize) -> PendingCall {
+        PendingCall { shared, slot }
+    }
+
+    /// Asks the other side to end the call, once. The call goes on until its terminal frame comes; one that
+    /// was not sent yet ends at once with [`CallEnd::Cancelled`].
+    pub fn cancel(&self, message: CancelMessage) {
+        self.shared.update(|state, wakes| state.cancel_request(self.slot, message, wakes));
+    }
+}
+
+impl Future for PendingCall {
+    type Output = Result<Bytes, CallEnd>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.shared.update(|state, wakes| state.poll_terminal(self.slot, cx.waker(), wakes))
+    }
+}
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        let slot = self.slot;
+        self.shared.update(|state, wakes| {
+            state.cancel_request(slot, dropped(), wakes);
+            state.release_request(slot, wakes);
+        });
+    }
+}
+
+impl fmt::Debug for PendingCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingCall").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn dropped() -> CancelMessage {
+    CancelMessage::new(CancelCause::Dropped, "the caller no longer waits for it")
+}

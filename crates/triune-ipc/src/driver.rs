@@ -1,0 +1,257 @@
+//! The one future that reads and writes the socket of a link.
+//!
+//! It runs in the task of its owner, so that a call costs no hop through a task of ours: a frame goes from
+//! the caller into the outgoing lane, from there into one `writev`, and on the other side from the read
+//! buffer into the slot of the waiter.
+//!
+//! Invariants:
+//! 1. Reading never waits for writing, nor for a consumer: what comes in is bounded by credits and limits.
+//! 2. A failed write does not end the link before what the other side had sent is read: its last words
+//!    (an answer, a GOODBYE) are worth more than our broken pipe.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::UnixStream;
+use triune_wire::{FrameDecoder, Header, Kind, Limits, Report, ReportKind};
+
+use crate::mux::{Chunk, Shared, Wakes};
+use crate::{LinkEnd, ProtocolError};
+
+/// Room that is made for a read, in bytes.
+const READ: usize = 64 * 1024;
+/// The read buffer is renewed when less room than this is left, in bytes.
+const READ_LEAST: usize = 8 * 1024;
+/// How many buffers go into one write at most.
+const SLICES: usize = 64;
+
+/// Moves the bytes of a link. Nothing happens on the link unless it is polled; dropping it ends the link.
+#[must_use = "nothing happens on the link unless its driver is polled"]
+pub struct Driver {
+    shared: Arc<Shared>,
+    stream: UnixStream,
+    decoder: FrameDecoder,
+    buffer: BytesMut,
+    /// Bytes of the handshake's buffer are not decoded yet.
+    undecoded: bool,
+    batch: VecDeque<Chunk>,
+    /// Kept for its memory.
+    wakes: Wakes,
+    /// GOODBYE is being written.
+    goodbye: Option<Bytes16>,
+    ended: Option<LinkEnd>,
+}
+
+/// What is left to write of a frame without a body.
+type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, limits: &Limits, buffer: BytesMut) -> Driver {
+        Driver {
+            shared,
+            stream,
+            decoder: FrameDecoder::new(limits),
+            undecoded: !buffer.is_empty(),
+            buffer,
+            batch: VecDeque::new(),
+            wakes: Wakes::default(),
+            goodbye: None,
+            ended: None,
+        }
+    }
+
+    /// Moves bytes until the link ends, and tells the end to every wait on the link.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the link with [`LinkEnd::Closed`]; the socket is closed, so that the other
+    /// side sees its end too.
+    pub async fn run(mut self) -> LinkEnd {
+        let end = self.drive().await;
+        self.shared.update(|state, wakes| state.end_link(end.clone(), wakes));
+        // Somebody else may have been first.
+        self.shared.lock().end.clone().unwrap_or(end)
+    }
+
+    /// Moves bytes until the link ends, and leaves the waits on it pending: the owner may first find out
+    /// why, such as the exit status of a process, and then tell them by [`Link::close`](crate::Link::close).
+    /// Dropping the driver tells the end as it was seen here.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: call it again to go on. Meanwhile nothing moves.
+    pub async fn drive(&mut self) -> LinkEnd {
+        poll_fn(|cx| self.poll_drive(cx)).await
+    }
+
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        if let Some(end) = &self.ended {
+            return Poll::Ready(end.clone());
+        }
+        let polled = loop {
+            if let Poll::Ready(end) = self.poll_write(cx) {
+                break Poll::Ready(end);
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Err(end)) => break Poll::Ready(end),
+                // What came in may have something to write as its consequence.
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.wakes.run();
+        let end = ready!(polled);
+        if let LinkEnd::Protocol(error) = &end {
+            self.accuse(error);
+        }
+        tracing::debug!(peer = %self.shared.peer.name, %end, "a link ended");
+        self.ended = Some(end.clone());
+        Poll::Ready(end)
+    }
+
+    /// Writes as much as the socket takes. Ready only at the end of the link.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let mut written = 0;
+        loop {
+            let goodbye = {
+                let mut state = self.shared.lock();
+                if written > 0 {
+                    state.wrote(&mut self.batch, written, &mut self.wakes);
+                }
+                if let Some(end) = &state.end {
+                    return Poll::Ready(end.clone());
+                }
+                state.take_output(&mut self.batch, cx.waker(), &mut self.wakes);
+                state.goodbye
+            };
+            self.wakes.run();
+            if self.batch.is_empty() {
+                if goodbye {
+                    return self.poll_goodbye(cx);
+                }
+                return Poll::Pending;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            let parts = self.batch.iter().flat_map(|chunk| chunk.rest()).filter(|part| !part.is_empty());
+            for (slice, part) in slices.iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+                count += 1;
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])) {
+                Ok(n) => written = n,
+                Err(error) => return Poll::Ready(self.write_failed(error)),
+            }
+        }
+    }
+
+    /// All is written and GOODBYE was asked for.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let rest =
+            self.goodbye.get_or_insert_with(|| io::Cursor::new(Header::new(Kind::Goodbye, 0).to_bytes()));
+        while rest.has_remaining() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest.chunk())) {
+                Ok(n) => rest.advance(n),
+                Err(error) => return Poll::Ready(self.write_failed(error)),
+            }
+        }
+        Poll::Ready(LinkEnd::Goodbye)
+    }
+
+    /// Reads once. An error is the end of the link.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if std::mem::take(&mut self.undecoded) {
+            return Poll::Ready(self.decode());
+        }
+        if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
+            self.buffer.reserve(READ);
+        }
+        let read = ready!(pin!(self.stream.read_buf(&mut self.buffer)).poll(cx));
+        Poll::Ready(self.after_read(read))
+    }
+
+    fn after_read(&mut self, read: io::Result<usize>) -> Result<(), LinkEnd> {
+        match read {
+            Ok(0) => Err(match self.decoder.finish(&self.buffer) {
+                Ok(()) => LinkEnd::Eof,
+                Err(error) => LinkEnd::Protocol(Arc::new(error.into())),
+            }),
+            Ok(_) => self.decode(),
+            // A peer that dies with unread bytes in its socket resets the connection.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(LinkEnd::Eof),
+            Err(error) => Err(LinkEnd::Io(Arc::new(error))),
+        }
+    }
+
+    /// Applies all frames that are complete.
+    fn decode(&mut self) -> Result<(), LinkEnd> {
+        let protocol = |error: ProtocolError| LinkEnd::Protocol(Arc::new(error));
+        let mut state = self.shared.lock();
+        while let Some(frame) =
+            self.decoder.decode(&mut self.buffer).map_err(|error| protocol(error.into()))?
+        {
+            if let Some(end) = state.on_frame(frame, &mut self.wakes).map_err(protocol)? {
+                return Err(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// The other side takes no more bytes. What it had sent before decides how the link ended.
+    fn write_failed(&mut self, error: io::Error) -> LinkEnd {
+        loop {
+            // Not through tokio: its view of the socket may be older than the end of the other side.
+            let mut piece = vec![0; READ];
+            let read = rustix::io::read(&self.stream, &mut piece[..]);
+            if let Ok(n) = read {
+                self.buffer.extend_from_slice(&piece[..n]);
+            }
+            match read {
+                Err(rustix::io::Errno::INTR) => {}
+                // It lives, but has shut down its reading half: no answer can be hoped for.
+                Err(rustix::io::Errno::AGAIN) => return LinkEnd::Io(Arc::new(error)),
+                read => {
+                    if let Err(end) = self.after_read(read.map_err(io::Error::from)) {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the other side what it did wrong, if that is possible right now.
+    fn accuse(&mut self, error: &ProtocolError) {
+        // In the middle of a frame it would not be understood.
+        if self.goodbye.is_some() || self.batch.front().is_some_and(Chunk::is_started) {
+            return;
+        }
+        let body =
+            Report::new(ReportKind::Protocol, error.to_string()).to_bytes(triune_wire::HANDSHAKE_MAX_FRAME);
+        let mut frame = BytesMut::with_capacity(triune_wire::HEADER_LEN + body.len());
+        Header::new(Kind::Goodbye, 0).frame(&body, &mut frame);
+        if let Err(error) = self.stream.try_write(&frame) {
+            tracing::debug!(%error, "the peer could not be told what it did wrong");
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let end = self.ended.take().unwrap_or(LinkEnd::Closed);
+        self.shared.update(|state, wakes| state.end_link(end, wakes));
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("peer", &self.shared.peer.name)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

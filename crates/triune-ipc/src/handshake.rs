@@ -1,0 +1,109 @@
+//! The first frame in each direction, and what comes of it.
+//!
+//! Both sides send their HELLO before they judge the other's, so that a mismatch is told on both.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rustix::net::sockopt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use triune_wire::{FrameDecoder, HEADER_LEN, Header, Hello, Kind};
+
+use crate::mux::Shared;
+use crate::{Config, ConnectError, Driver, Incoming, Link};
+
+/// Bytes that the socket may hold in each direction, where the system permits. Fewer sleeps for large
+/// messages; not more, because a cancel waits behind what is in the socket already.
+const SOCKET_BUFFER: usize = 1024 * 1024;
+
+/// Opens a link over this socket: exchanges HELLOs and checks that the two sides can talk.
+///
+/// The [`Driver`] must be polled for anything to happen afterwards. A side that serves no requests drops
+/// its [`Incoming`]; requests of the other side are then refused.
+///
+/// # Cancel safety
+/// Dropping the future closes the socket; the other side sees a link that was closed in its handshake.
+///
+/// # Errors
+/// The other side is gone, is silent, is no triune process, or is one of another version or build. The
+/// texts of mismatches name both sides.
+pub async fn connect(stream: UnixStream, config: Config) -> Result<(Link, Driver, Incoming), ConnectError> {
+    prepare(&stream);
+    stream.set_nonblocking(true)?;
+    let mut stream = tokio::net::UnixStream::from_std(stream)?;
+    let hello = frame(&config.hello)?;
+    let mut buffer = BytesMut::with_capacity(4 * 1024);
+    let (mut reader, mut writer) = stream.split();
+    let exchange = async {
+        let send = async {
+            match writer.write_all(&hello).await {
+                // It may have refused us and gone; what it said tells more than the broken pipe.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                other => other.map_err(ConnectError::from),
+            }
+        };
+        let receive = async {
+            let mut decoder = FrameDecoder::handshake();
+            loop {
+                if let Some(body) = decode(&mut decoder, &mut buffer)? {
+                    return Ok(body);
+                }
+                if reader.read_buf(&mut buffer).await? == 0 {
+                    return Err(ended(&buffer));
+                }
+            }
+        };
+        tokio::try_join!(send, receive).map(|((), body)| body)
+    };
+    let after = config.handshake_timeout;
+    let body = match tokio::time::timeout(after, exchange).await {
+        Ok(result) => result?,
+        Err(_) => return Err(ConnectError::Timeout { after }),
+    };
+    let peer = config.hello.accept(&body).map_err(ConnectError::Hello)?;
+    let shared = Arc::new(Shared::new(&config.hello, peer, config.queue_bytes));
+    let driver = Driver::new(Arc::clone(&shared), stream, &config.hello.limits, buffer);
+    Ok((Link::new(Arc::clone(&shared)), driver, Incoming::new(shared)))
+}
+
+/// Makes the socket roomy; a system that refuses is slower, not wrong.
+pub(crate) fn prepare(stream: &UnixStream) {
+    let sizes = [
+        sockopt::set_socket_send_buffer_size(stream, SOCKET_BUFFER),
+        sockopt::set_socket_recv_buffer_size(stream, SOCKET_BUFFER),
+    ];
+    for error in sizes.into_iter().filter_map(Result::err) {
+        tracing::debug!(%error, "the socket buffer of a link keeps its size");
+    }
+}
+
+/// The HELLO as a frame.
+pub(crate) fn frame(hello: &Hello) -> Result<BytesMut, ConnectError> {
+    let body = hello.to_bytes().map_err(ConnectError::Hello)?;
+    let mut out = BytesMut::with_capacity(HEADER_LEN + body.len());
+    Header::new(Kind::Hello, 0).frame(&body, &mut out);
+    Ok(out)
+}
+
+/// The body of the HELLO, once it is complete.
+pub(crate) fn decode(
+    decoder: &mut FrameDecoder,
+    buffer: &mut BytesMut,
+) -> Result<Option<Bytes>, ConnectError> {
+    let found = Bytes::copy_from_slice(&buffer[..buffer.len().min(HEADER_LEN)]);
+    match decoder.decode(buffer) {
+        Ok(Some(frame)) if frame.kind == Kind::Hello => Ok(Some(frame.body)),
+        Ok(None) => Ok(None),
+        Ok(Some(_)) | Err(_) => Err(ConnectError::NotTriune { found }),
+    }
+}
+
+/// The stream ended before a HELLO: after other bytes, or after none.
+pub(crate) fn ended(buffer: &BytesMut) -> ConnectError {
+    // Shorter than a header, else it would have been judged; or the rest of a HELLO whose sender died.
+    if buffer.is_empty() || buffer.len() >= HEADER_LEN {
+        return ConnectError::Closed;
+    }
+    ConnectError::NotTriune { found: Bytes::copy_from_slice(buffer) }
+}

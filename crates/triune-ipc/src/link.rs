@@ -1,0 +1,91 @@
+//! The handle through which a side makes requests and ends the link.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use triune_wire::{CancelMessage, Hello};
+
+use crate::mux::{Shared, Wakes};
+use crate::{DialogReceiver, DialogSender, LinkEnd, PendingCall, PendingDialog};
+
+/// One end of a link. A cheap handle: clones are the same link.
+///
+/// The link lives as long as its [`Driver`](crate::Driver); handles do not keep it up.
+#[derive(Debug, Clone)]
+pub struct Link {
+    shared: Arc<Shared>,
+}
+
+impl Link {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Link {
+        Link { shared }
+    }
+
+    /// Calls a target of the other side. The request is queued at once; if the other side has as many
+    /// requests as it accepts, or too much is queued already, it waits for its turn.
+    ///
+    /// The future gives the answer. Dropping it sends CANCEL.
+    pub fn call(&self, target: u32, args: Bytes) -> PendingCall {
+        let slot = self.shared.update(|state, _| state.request(target, args, false));
+        PendingCall::new(Arc::clone(&self.shared), slot)
+    }
+
+    /// Opens a dialog with a target of the other side: items both ways, then one result. It counts as one
+    /// request and is queued like a [`call`](Link::call).
+    pub fn open(&self, target: u32, args: Bytes) -> (PendingDialog, DialogSender, DialogReceiver) {
+        let slot = self.shared.update(|state, _| state.request(target, args, true));
+        PendingDialog::parts(&self.shared, slot)
+    }
+
+    /// Asks the whole other side to cancel itself. It comes out of its [`Incoming`](crate::Incoming).
+    pub fn cancel_all(&self, message: &CancelMessage) {
+        self.shared.update(|state, _| state.cancel_peer(message));
+    }
+
+    /// Says GOODBYE: what is queued is written, then both sides end the link with [`LinkEnd::Goodbye`].
+    /// Requests that are open then are lost; wait for their answers before.
+    pub fn goodbye(&self) {
+        self.shared.update(|state, _| state.goodbye = true);
+    }
+
+    /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
+    /// ignored. Nothing that is queued is written any more.
+    pub fn close(&self, end: LinkEnd) {
+        self.shared.update(|state, wakes| state.end_link(end, wakes));
+    }
+
+    /// What the other side said about itself.
+    pub fn peer(&self) -> &Hello {
+        &self.shared.peer
+    }
+
+    /// How the link ended, if it has.
+    pub fn end(&self) -> Option<LinkEnd> {
+        self.shared.lock().end.clone()
+    }
+
+    /// Waits for the end of the link.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: the end is told to each call.
+    pub async fn ended(&self) -> LinkEnd {
+        let mut guard = EndGuard { shared: &self.shared, key: None };
+        poll_fn(|cx| guard.shared.update(|state, wakes| state.poll_ended(&mut guard.key, cx.waker(), wakes)))
+            .await
+    }
+}
+
+/// Takes the waiter out of the set when the future is dropped.
+struct EndGuard<'a> {
+    shared: &'a Shared,
+    key: Option<u64>,
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.update(|state, wakes: &mut Wakes| state.end_waiters.remove(key, wakes));
+        }
+    }
+}

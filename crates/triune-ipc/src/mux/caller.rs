@@ -1,0 +1,266 @@
+//! Requests of this side: permits, ids, answers.
+//!
+//! A request is queued as soon as it is made, if a permit is free; else it waits in order. Its id is a
+//! growing number with the index of its flight in the low bits: ids grow on the wire, so the other side
+//! tells late from early by comparing, and finding the request of an answer is two array accesses.
+
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use triune_wire::{CancelMessage, Frame, Header, Kind, REQUEST_HEAD_LEN, Report, request_head};
+
+use super::outgoing::Lane;
+use super::state::{State, body_error};
+use super::stream::{Stream, StreamKey};
+use super::wake::{Wakes, register};
+use crate::{CallEnd, LinkEnd, ProtocolError};
+
+/// Bits of an id that hold the index of its flight.
+const INDEX_BITS: u32 = 16;
+const MAX_FLIGHTS: usize = 1 << INDEX_BITS;
+
+/// A request of this side, from the call to its terminal frame *and* the end of the last handle.
+pub(crate) struct Request {
+    /// 0 until it is queued for the socket.
+    pub(super) id: u64,
+    ticket: u64,
+    target: u32,
+    /// Until it is queued for the socket.
+    args: Bytes,
+    args_len: u64,
+    /// Chunk that it was queued in.
+    seq: u64,
+    cancelled: bool,
+    handles: u8,
+    pub(super) terminal: Option<Result<Bytes, CallEnd>>,
+    waker: Option<Waker>,
+    pub(super) dialog: Option<Box<Dialog>>,
+}
+
+/// What a dialog has more than a call.
+pub(super) struct Dialog {
+    pub(super) stream: Stream,
+    first: Option<Bytes>,
+    first_waker: Option<Waker>,
+}
+
+impl State {
+    /// Makes a request and gives its slot.
+    pub(crate) fn request(&mut self, target: u32, args: Bytes, is_dialog: bool) -> usize {
+        let max = self.peer.max_frame as usize;
+        let len = args.len() + REQUEST_HEAD_LEN;
+        let terminal = if let Some(end) = &self.end {
+            Some(CallEnd::NotSent(end.clone()))
+        } else if self.goodbye {
+            Some(CallEnd::NotSent(LinkEnd::Goodbye))
+        } else if len > max {
+            Some(CallEnd::TooLarge { len, max })
+        } else {
+            None
+        };
+        let is_over = terminal.is_some();
+        self.next_ticket += 1;
+        let dialog = is_dialog.then(|| {
+            let stream = Stream::new(&self.this, &self.peer);
+            Box::new(Dialog { stream, first: None, first_waker: None })
+        });
+        let slot = self.requests.insert(Request {
+            id: 0,
+            ticket: self.next_ticket,
+            target,
+            args_len: args.len() as u64,
+            args,
+            seq: 0,
+            cancelled: false,
+            // A dialog has three handles: its owner, its sender and its receiver.
+            handles: if is_dialog { 3 } else { 1 },
+            terminal: terminal.map(Err),
+            waker: None,
+            dialog,
+        });
+        if !is_over {
+            self.waiting.push_back((slot, self.next_ticket));
+            self.admit();
+        }
+        slot
+    }
+
+    /// Queues the requests that have waited longest, as far as permits and room go.
+    pub(super) fn admit(&mut self) {
+        let max = MAX_FLIGHTS.min(self.peer.max_in_flight as usize);
+        while self.end.is_none()
+            && !self.goodbye
+            && self.flights.len() < max
+            && self.flight_bytes < self.peer.max_request_bytes
+            && self.has_room()
+        {
+            let Some((slot, ticket)) = self.waiting.pop_front() else { break };
+            let Some(request) = self.requests.get_mut(slot) else { continue };
+            if request.ticket != ticket || request.terminal.is_some() {
+                continue;
+            }
+            self.next_id += 1;
+            request.id = self.next_id << INDEX_BITS | self.flights.insert(slot) as u64;
+            self.flight_bytes += request.args_len;
+            let kind = if request.dialog.is_some() { Kind::Open } else { Kind::Call };
+            let args = std::mem::take(&mut request.args);
+            let header = Header::new(kind, request.id);
+            request.seq = self.out.push(Lane::Call, header, &request_head(request.target), args);
+        }
+    }
+
+    fn slot_of(&self, id: u64) -> Option<usize> {
+        let slot = *self.flights.get(id as usize % MAX_FLIGHTS)?;
+        (self.requests.get(slot)?.id == id).then_some(slot)
+    }
+
+    /// A frame of the callee of one of our requests came in.
+    pub(super) fn on_answer(&mut self, frame: Frame, wakes: &mut Wakes) -> Result<(), ProtocolError> {
+        let Frame { kind, id, .. } = frame;
+        let unexpected = |reason| Err(ProtocolError::Unexpected { kind, id, reason });
+        let Some(slot) = self.slot_of(id) else {
+            return unexpected("no such request is in flight");
+        };
+        match kind {
+            Kind::Reply => {
+                self.finish(slot, Ok(frame.body), wakes);
+                self.admit();
+                return Ok(());
+            }
+            Kind::Error => {
+                let report = Report::from_bytes(&frame.body).map_err(|error| body_error(kind, &error))?;
+                self.finish(slot, Err(CallEnd::Failed(Box::new(report))), wakes);
+                self.admit();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let peer = self.peer;
+        let Some(dialog) = self.requests[slot].dialog.as_deref_mut() else {
+            return unexpected("the request is a call, not a dialog");
+        };
+        if kind != Kind::Started {
+            return dialog.stream.on_frame(frame, &peer, wakes);
+        }
+        if dialog.stream.started {
+            return unexpected("the dialog has started already");
+        }
+        dialog.stream.started = true;
+        dialog.first = Some(frame.body);
+        wakes.wake(dialog.first_waker.take());
+        wakes.wake(dialog.stream.send_waker.take());
+        let (send_ended, receiver_gone) = (dialog.stream.send_ended, dialog.stream.receiver_gone);
+        if send_ended {
+            self.push_end(StreamKey::Ours(slot));
+        }
+        if receiver_gone {
+            self.credit_due(StreamKey::Ours(slot));
+        }
+        Ok(())
+    }
+
+    /// The request is over: frees its permit, tells its handles.
+    fn finish(&mut self, slot: usize, terminal: Result<Bytes, CallEnd>, wakes: &mut Wakes) {
+        let request = &mut self.requests[slot];
+        request.terminal = Some(terminal);
+        request.args = Bytes::new();
+        wakes.wake(request.waker.take());
+        if let Some(dialog) = request.dialog.as_deref_mut() {
+            wakes.wake(dialog.first_waker.take());
+            dialog.stream.wake_all(wakes);
+        }
+        if request.id != 0 {
+            self.flight_bytes -= request.args_len;
+            self.flights.remove(request.id as usize % MAX_FLIGHTS);
+        }
+        if request.handles == 0 {
+            self.requests.remove(slot);
+        }
+    }
+
+    /// Asks for the end of a request, once; one that was not sent yet ends at once.
+    pub(crate) fn cancel_request(&mut self, slot: usize, message: CancelMessage, wakes: &mut Wakes) {
+        let request = &mut self.requests[slot];
+        if request.terminal.is_some() || std::mem::replace(&mut request.cancelled, true) {
+            return;
+        }
+        if request.id != 0 {
+            // May overtake its CALL, which is in another lane; the callee keeps it in mind.
+            let header = Header::new(Kind::Cancel, request.id);
+            self.out.push(Lane::Control, header, &[], message.to_bytes());
+            return;
+        }
+        self.finish(slot, Err(CallEnd::Cancelled(message)), wakes);
+        // Its place in the queue is skipped later, unless there come to be more of those than requests.
+        if self.waiting.len() > 2 * self.requests.len() + 32 {
+            let requests = &self.requests;
+            self.waiting.retain(|(slot, ticket)| {
+                requests.get(*slot).is_some_and(|r| r.ticket == *ticket && r.terminal.is_none())
+            });
+        }
+    }
+
+    /// A handle is gone.
+    pub(crate) fn release_request(&mut self, slot: usize, wakes: &mut Wakes) {
+        let request = &mut self.requests[slot];
+        request.handles -= 1;
+        if request.handles == 0 && request.terminal.is_some() {
+            let request = self.requests.remove(slot);
+            wakes.discard(request.waker);
+            if let Some(dialog) = request.dialog {
+                wakes.discard(dialog.first_waker);
+                wakes.discard(dialog.stream.send_waker);
+                wakes.discard(dialog.stream.recv_waker);
+            }
+        }
+    }
+
+    pub(crate) fn poll_terminal(
+        &mut self,
+        slot: usize,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<Bytes, CallEnd>> {
+        let request = &mut self.requests[slot];
+        if let Some(terminal) = &request.terminal {
+            return Poll::Ready(terminal.clone());
+        }
+        register(&mut request.waker, waker, wakes);
+        Poll::Pending
+    }
+
+    /// `None` if the dialog succeeded without STARTED.
+    pub(crate) fn poll_first(
+        &mut self,
+        slot: usize,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<Option<Bytes>, CallEnd>> {
+        let request = &mut self.requests[slot];
+        let Some(dialog) = request.dialog.as_deref_mut() else { return Poll::Ready(Ok(None)) };
+        if let Some(first) = &dialog.first {
+            return Poll::Ready(Ok(Some(first.clone())));
+        }
+        match &request.terminal {
+            Some(Ok(_)) => Poll::Ready(Ok(None)),
+            Some(Err(end)) => Poll::Ready(Err(end.clone())),
+            None => {
+                register(&mut dialog.first_waker, waker, wakes);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The link has ended: so have all requests.
+    pub(super) fn lose_requests(&mut self, end: &LinkEnd, wakes: &mut Wakes) {
+        let open: Vec<usize> =
+            self.requests.iter().filter(|(_, r)| r.terminal.is_none()).map(|(slot, _)| slot).collect();
+        for slot in open {
+            let request = &self.requests[slot];
+            let was_sent = request.id != 0 && self.out.was_started(request.seq);
+            let why = if was_sent { CallEnd::Lost } else { CallEnd::NotSent };
+            self.finish(slot, Err(why(end.clone())), wakes);
+        }
+        self.waiting.clear();
+    }
+}

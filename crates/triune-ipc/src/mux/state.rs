@@ -1,0 +1,402 @@
+//! The state of a link and its one lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use slab::Slab;
+use triune_wire::{CancelMessage, Frame, Header, Hello, Kind, Limits, Report};
+
+use super::callee::{Arrived, Served};
+use super::caller::Request;
+use super::outgoing::{Chunk, Lane, Outgoing};
+use super::stream::{Stream, StreamKey};
+use super::wake::{Waiters, Wakes, register};
+use crate::{CallEnd, LinkEnd, ProtocolError, SendErrorKind};
+
+/// How many PINGs may wait for their PONG to be written.
+const MAX_PONGS: usize = 16;
+
+/// What all handles of a link share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) peer: Hello,
+}
+
+impl Shared {
+    pub(crate) fn new(this: &Hello, peer: Hello, queue_bytes: usize) -> Shared {
+        Shared { state: Mutex::new(State::new(this.limits, peer.limits, queue_bytes)), peer }
+    }
+
+    /// Only the driver locks without [`update`](Shared::update): it need not wake itself.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between any two statements that can panic, so a poisoned lock is fine.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state; wakes the driver if there is something to write, and whoever else must know.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
+        let mut wakes = Wakes::default();
+        let result = {
+            let mut state = self.lock();
+            let result = change(&mut state, &mut wakes);
+            if state.has_output() {
+                wakes.wake(state.driver.take());
+            }
+            result
+        };
+        wakes.run();
+        result
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("peer", &self.peer.name).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct State {
+    /// What this side announced: it binds the peer.
+    pub(super) this: Limits,
+    /// What the peer announced: it binds this side.
+    pub(super) peer: Limits,
+    pub(super) queue_bytes: usize,
+    pub(crate) end: Option<LinkEnd>,
+    pub(crate) end_waiters: Waiters,
+    pub(crate) goodbye: bool,
+    pub(super) driver: Option<Waker>,
+    pub(super) out: Outgoing,
+    credits_due: VecDeque<StreamKey>,
+    wants_room: Vec<StreamKey>,
+    pongs: VecDeque<u64>,
+    // As caller.
+    pub(super) requests: Slab<Request>,
+    /// Requests that were sent and not answered; the index is the low part of their id.
+    pub(super) flights: Slab<usize>,
+    pub(super) next_id: u64,
+    pub(super) flight_bytes: u64,
+    /// Requests that wait for a permit, each with its ticket: a slot may have been used again.
+    pub(super) waiting: VecDeque<(usize, u64)>,
+    pub(super) next_ticket: u64,
+    // As callee.
+    pub(super) served: HashMap<u64, Served>,
+    pub(super) served_bytes: u64,
+    pub(super) last_seen: u64,
+    pub(super) early_cancels: HashMap<u64, CancelMessage>,
+    pub(super) arrived: VecDeque<Arrived>,
+    pub(super) cancel_all: Option<CancelMessage>,
+    pub(super) incoming_gone: bool,
+    pub(super) incoming: Option<Waker>,
+}
+
+impl State {
+    fn new(this: Limits, peer: Limits, queue_bytes: usize) -> State {
+        State {
+            this,
+            peer,
+            queue_bytes: queue_bytes.max(1),
+            end: None,
+            end_waiters: Waiters::default(),
+            goodbye: false,
+            driver: None,
+            out: Outgoing::default(),
+            credits_due: VecDeque::new(),
+            wants_room: Vec::new(),
+            pongs: VecDeque::new(),
+            requests: Slab::new(),
+            flights: Slab::new(),
+            next_id: 0,
+            flight_bytes: 0,
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            served: HashMap::new(),
+            served_bytes: 0,
+            last_seen: 0,
+            early_cancels: HashMap::new(),
+            arrived: VecDeque::new(),
+            cancel_all: None,
+            incoming_gone: false,
+            incoming: None,
+        }
+    }
+
+    /// Whether the driver has something to do.
+    fn has_output(&self) -> bool {
+        self.end.is_some()
+            || self.goodbye
+            || !self.out.is_empty()
+            || !self.credits_due.is_empty()
+            || !self.pongs.is_empty()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.out.queued() < self.queue_bytes
+    }
+
+    /// The driver takes what goes out next. If that is nothing, its waker is woken when there is something.
+    pub(crate) fn take_output(&mut self, batch: &mut VecDeque<Chunk>, waker: &Waker, wakes: &mut Wakes) {
+        while let Some(key) = self.credits_due.pop_front() {
+            self.send_credit(key);
+        }
+        for id in std::mem::take(&mut self.pongs) {
+            self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Bytes::new());
+        }
+        self.out.take(batch);
+        register(&mut self.driver, waker, wakes);
+    }
+
+    /// The driver has written this much of its batch.
+    pub(crate) fn wrote(&mut self, batch: &mut VecDeque<Chunk>, n: usize, wakes: &mut Wakes) {
+        self.out.wrote(batch, n);
+        if self.has_room() {
+            self.admit();
+            for key in std::mem::take(&mut self.wants_room) {
+                if let Some(stream) = self.stream(key) {
+                    stream.wants_room = false;
+                    wakes.wake(stream.send_waker.take());
+                }
+            }
+        }
+    }
+
+    /// A frame came in.
+    pub(crate) fn on_frame(
+        &mut self,
+        frame: Frame,
+        wakes: &mut Wakes,
+    ) -> Result<Option<LinkEnd>, ProtocolError> {
+        let Frame { kind, id, .. } = frame;
+        match kind {
+            Kind::Call | Kind::Open => self.on_request(frame, wakes)?,
+            Kind::Cancel => self.on_cancel(frame, wakes)?,
+            Kind::Reply | Kind::Error | Kind::Started => self.on_answer(frame, wakes)?,
+            Kind::Item | Kind::End | Kind::Credit if frame.is_to_caller() => self.on_answer(frame, wakes)?,
+            Kind::Item | Kind::End | Kind::Credit => self.on_caller_stream(frame, wakes)?,
+            Kind::Ping if self.pongs.len() >= MAX_PONGS => {
+                return Err(ProtocolError::Overrun { kind, id, bound: "16 unanswered pings" });
+            }
+            Kind::Ping => self.pongs.push_back(id),
+            Kind::Pong => {}
+            Kind::Goodbye if frame.body.is_empty() => return Ok(Some(LinkEnd::Goodbye)),
+            Kind::Goodbye => {
+                let report = Report::from_bytes(&frame.body).map_err(|error| body_error(kind, &error))?;
+                return Ok(Some(LinkEnd::Refused(report.into())));
+            }
+            // HELLO, or a kind of a later version of the wire crate.
+            _ => {
+                return Err(ProtocolError::Unexpected { kind, id, reason: "the handshake is over" });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the link: every wait is told. The first end wins.
+    pub(crate) fn end_link(&mut self, end: LinkEnd, wakes: &mut Wakes) {
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(end.clone());
+        self.lose_requests(&end, wakes);
+        for served in self.served.values_mut() {
+            served.wake_all(wakes);
+        }
+        wakes.wake(self.incoming.take());
+        self.end_waiters.wake_all(wakes);
+        self.out.clear();
+        self.credits_due.clear();
+        self.pongs.clear();
+        self.early_cancels.clear();
+        wakes.wake(self.driver.take());
+    }
+
+    pub(crate) fn poll_ended(
+        &mut self,
+        key: &mut Option<u64>,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<LinkEnd> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(end.clone());
+        }
+        self.end_waiters.register(key, waker, wakes);
+        Poll::Pending
+    }
+
+    /// Asks the whole peer to cancel itself.
+    pub(crate) fn cancel_peer(&mut self, message: &CancelMessage) {
+        if self.end.is_none() {
+            self.out.push(Lane::Control, Header::new(Kind::Cancel, 0), &[], message.to_bytes());
+        }
+    }
+
+    /// The stream with this key, if its dialog is still known.
+    pub(super) fn stream(&mut self, key: StreamKey) -> Option<&mut Stream> {
+        match key {
+            StreamKey::Ours(slot) => {
+                self.requests.get_mut(slot)?.dialog.as_deref_mut().map(|d| &mut d.stream)
+            }
+            StreamKey::Theirs(id) => self.served.get_mut(&id)?.stream.as_deref_mut(),
+        }
+    }
+
+    /// The header of a frame of this kind for this stream, if such a frame may still be sent.
+    fn header(&self, key: StreamKey, kind: Kind) -> Option<Header> {
+        match key {
+            StreamKey::Ours(slot) => {
+                let request = self.requests.get(slot)?;
+                (request.terminal.is_none() && request.id != 0).then(|| Header::new(kind, request.id))
+            }
+            StreamKey::Theirs(id) => self.served.contains_key(&id).then(|| Header::new(kind, id).to_caller()),
+        }
+    }
+
+    /// Marks that a CREDIT is due.
+    pub(super) fn credit_due(&mut self, key: StreamKey) {
+        if let Some(stream) = self.stream(key)
+            && !stream.credit_due
+        {
+            stream.credit_due = true;
+            self.credits_due.push_back(key);
+        }
+    }
+
+    fn send_credit(&mut self, key: StreamKey) {
+        let Some(mut header) = self.header(key, Kind::Credit) else { return };
+        // The key may be that of an earlier dialog in the same slot.
+        let Some(stream) = self.stream(key).filter(|stream| stream.credit_due) else { return };
+        let (credit, flags) = stream.take_credit();
+        header.flags |= flags;
+        self.out.push(Lane::Control, header, &credit.to_bytes(), Bytes::new());
+    }
+
+    /// Sends an item, or says why not; without credit or room, registers the waker.
+    pub(crate) fn poll_send(
+        &mut self,
+        key: StreamKey,
+        item: &Bytes,
+        waker: Option<&Waker>,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<(), SendErrorKind>> {
+        if let Some(why) = self.send_refusal(key) {
+            return Poll::Ready(Err(why));
+        }
+        let max = self.peer.max_frame as usize;
+        if item.len() > max {
+            return Poll::Ready(Err(SendErrorKind::TooLarge { len: item.len(), max }));
+        }
+        let has_room = self.has_room();
+        let Some(stream) = self.stream(key) else { return Poll::Ready(Err(SendErrorKind::Ended)) };
+        if stream.peer_closed || stream.send_ended {
+            return Poll::Ready(Err(SendErrorKind::Ended));
+        }
+        if !stream.started && matches!(key, StreamKey::Theirs(_)) {
+            return Poll::Ready(Err(SendErrorKind::NotStarted));
+        }
+        let may_send = stream.may_send();
+        if !may_send || !has_room {
+            if let Some(waker) = waker {
+                register(&mut stream.send_waker, waker, wakes);
+                if may_send && !std::mem::replace(&mut stream.wants_room, true) {
+                    self.wants_room.push(key);
+                }
+            }
+            return Poll::Pending;
+        }
+        stream.sent(item.len());
+        if let Some(header) = self.header(key, Kind::Item) {
+            self.out.push(Lane::Bulk, header, &[], item.clone());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn send_refusal(&self, key: StreamKey) -> Option<SendErrorKind> {
+        match key {
+            StreamKey::Ours(slot) => match self.requests.get(slot)?.terminal.as_ref()? {
+                Err(CallEnd::Lost(end) | CallEnd::NotSent(end)) => Some(SendErrorKind::Lost(end.clone())),
+                _ => Some(SendErrorKind::Ended),
+            },
+            StreamKey::Theirs(id) => match (&self.end, self.served.get(&id)) {
+                (Some(end), _) => Some(SendErrorKind::Lost(end.clone())),
+                (None, Some(served)) => served.cancel.clone().map(SendErrorKind::Cancelled),
+                (None, None) => Some(SendErrorKind::Ended),
+            },
+        }
+    }
+
+    /// Ends the sending direction of a stream, once.
+    pub(crate) fn end_stream(&mut self, key: StreamKey) {
+        let Some(stream) = self.stream(key) else { return };
+        let was_ended = std::mem::replace(&mut stream.send_ended, true);
+        // Before STARTED the caller sends nothing; `on_started` makes up for it.
+        if stream.started && !was_ended {
+            self.push_end(key);
+        }
+    }
+
+    pub(super) fn push_end(&mut self, key: StreamKey) {
+        if self.end.is_none()
+            && let Some(header) = self.header(key, Kind::End)
+        {
+            self.out.push(Lane::Bulk, header, &[], Bytes::new());
+        }
+    }
+
+    pub(crate) fn poll_recv(
+        &mut self,
+        key: StreamKey,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<Option<Bytes>, CallEnd>> {
+        // A handler hears of its cancellation before what else is there: it is meant to stop.
+        if let StreamKey::Theirs(id) = key
+            && let Some(message) = self.served.get(&id).and_then(|served| served.cancel.clone())
+        {
+            return Poll::Ready(Err(CallEnd::Cancelled(message)));
+        }
+        let Some(stream) = self.stream(key) else {
+            return Poll::Ready(self.end.clone().map_or(Ok(None), |end| Err(CallEnd::Lost(end))));
+        };
+        if let Some((item, credit_due)) = stream.take_item() {
+            if credit_due {
+                self.credit_due(key);
+            }
+            return Poll::Ready(Ok(Some(item)));
+        }
+        let recv_ended = stream.recv_ended;
+        let terminal = match key {
+            StreamKey::Ours(slot) => self.requests.get(slot).and_then(|request| request.terminal.as_ref()),
+            StreamKey::Theirs(_) => None,
+        };
+        match terminal {
+            Some(Ok(_)) => return Poll::Ready(Ok(None)),
+            Some(Err(end)) => return Poll::Ready(Err(end.clone())),
+            None if recv_ended => return Poll::Ready(Ok(None)),
+            None => {}
+        }
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(CallEnd::Lost(end.clone())));
+        }
+        if let Some(stream) = self.stream(key) {
+            register(&mut stream.recv_waker, waker, wakes);
+        }
+        Poll::Pending
+    }
+
+    /// The receiving half is gone: what is there is dropped, and the sender is told to stop.
+    pub(crate) fn close_receiver(&mut self, key: StreamKey) {
+        let is_caller = matches!(key, StreamKey::Ours(_));
+        let Some(stream) = self.stream(key) else { return };
+        stream.receiver_gone = true;
+        stream.inbox.clear();
+        // Before STARTED the caller sends nothing; `on_started` makes up for it.
+        if !stream.recv_ended && (stream.started || !is_caller) {
+            self.credit_due(key);
+        }
+    }
+}
+
+pub(super) fn body_error(kind: Kind, error: &dyn std::error::Error) -> ProtocolError {
+    ProtocolError::Body { kind, reason: error.to_string() }
+}
