@@ -211,7 +211,7 @@ fn registration(
             #worker::run_fallible(arguments, output, |(#(#names,)*): (#(#types,)*)| {
                 #call(#(#names),*).map_err(|error| {
                     use #worker::report::prelude::*;
-                    (&&&&Probe(&error)).report()
+                    (&&&&&Probe(&error)).report()
                 })
             })
         }
@@ -232,7 +232,7 @@ fn registration(
         fn __run(
             arguments: &[u8],
             output: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), #worker::Report> {
+        ) -> ::core::result::Result<(), ::std::boxed::Box<#worker::Report>> {
             #(#argument_checks)*
             #output_check
             let #call = #name;

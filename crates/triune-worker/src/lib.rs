@@ -1,1 +1,65 @@
-//! CPU-bound jobs in cached, killable worker processes
+//! CPU-bound jobs in cached, killable worker processes.
+//!
+//! A *job* is a synchronous function and its arguments. [`run`] sends it to an idle worker process, or to a new one, and
+//! awaits the result. What threads cannot do: a cancelled job is *killed*, and a job that crashes takes only its worker
+//! with it.
+//!
+//! ```
+//! use triune_worker::{job, run};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     triune_process::init(); // `#[triune::main]` does this, and the next line, by itself.
+//!     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//!     let root = runtime.block_on(async { run(job!(u64::isqrt(81))).await })?;
+//!     assert_eq!(root, 9);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Owns: the registry of jobs, the pool of one program run, the worker's loop. Does not own: processes
+//! (`triune-process`), bytes on the wire (`triune-ipc`), the attribute (`triune-macros`).
+//!
+//! Invariants:
+//! 1. **One job, one worker.** No worker is ever given a job while it has another.
+//! 2. **At most once.** A job is sent again only if its worker provably did not read it.
+//! 3. **Gone means gone.** A call that was cancelled returns after its worker is dead and reaped. A call that was dropped
+//!    kills at once, and the run reaps.
+//! 4. **The limit counts processes.** A call holds its place in the limit until its worker is idle or reaped.
+//! 5. **Nothing outlives the run.** Each worker has one supervisor, a system task of the run, which alone ends it.
+
+#![forbid(unsafe_code)]
+
+#[doc(hidden)]
+pub mod call;
+mod capture;
+mod error;
+mod execute;
+mod flight;
+mod job;
+#[doc(hidden)]
+pub mod job_macro;
+mod nursery;
+mod pool;
+#[doc(hidden)]
+pub mod report;
+mod run;
+mod serve;
+mod statistics;
+mod supervise;
+mod worker;
+
+pub use error::{CodecError, Failure, Part, RunError};
+pub use job::Job;
+pub use nursery::NurseryWorkerExt;
+pub use run::{Run, run};
+pub use statistics::{Statistics, statistics};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the macros expand to; not for direct use.
+    pub use crate::call::{Argument, Fallible, Output, assert_argument, assert_output, run, run_fallible};
+    pub use crate::job::{JOBS, Job, JobEntry, Trampoline};
+    pub use crate::{job_macro, report};
+    pub use linkme;
+    pub use triune_wire::Report;
+}

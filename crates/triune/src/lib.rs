@@ -1,1 +1,16 @@
 //! Structured concurrency from a task to a process: one nursery for tasks, worker jobs and actors
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use triune_macros::{endpoint, job, main, test};
+pub use triune_process::init;
+pub use triune_scope::*;
+pub use triune_worker as worker;
+
+pub mod prelude {
+    //! What a program that uses triune imports in one go.
+    pub use triune_scope::{Child, Error, FutureExt as _, Nursery, Result, nursery};
+    pub use triune_worker::{NurseryWorkerExt as _, job};
+}

@@ -1,0 +1,375 @@
+//! Why a job has no result: one error for the whole way from the caller to the worker and back.
+//!
+//! Owns: [`RunError`] and how an end of a call becomes one. Every text names the job; causes are behind `source()`.
+
+use std::error::Error;
+use std::fmt;
+
+use triune_process::{Exit, StartError, WorkerDied};
+use triune_scope::Cancelled;
+use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
+
+use crate::report::{Fault, fault_of};
+
+/// A job gave no result.
+///
+/// Every variant has the name of the job (its path, or the one given with [`Run::name`](crate::Run::name)).
+///
+/// ```
+/// use triune_worker::RunError;
+///
+/// fn retry_makes_sense(error: &RunError) -> bool {
+///     // The job itself was fine; somebody shot its worker.
+///     error.is_worker_death()
+/// }
+/// # let _ = retry_makes_sense;
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The job returned an error.
+    #[non_exhaustive]
+    App {
+        /// The job.
+        job: String,
+        /// The error, as the worker reported it: message, causes, type.
+        failure: Failure,
+    },
+    /// The job panicked. The worker lives on.
+    #[non_exhaustive]
+    Panic {
+        /// The job.
+        job: String,
+        /// The message and the location of the panic.
+        failure: Failure,
+    },
+    /// The worker's process ended while it had the job: a crash, a kill, an `exit`. The job may have had effects.
+    #[non_exhaustive]
+    Died {
+        /// The job.
+        job: String,
+        /// Which process, and how it ended.
+        died: WorkerDied,
+    },
+    /// The arguments or the result could not be encoded.
+    #[non_exhaustive]
+    Encode {
+        /// The job.
+        job: String,
+        /// Which part of the call.
+        part: Part,
+        /// What the codec said.
+        error: CodecError,
+    },
+    /// The arguments or the result could not be decoded.
+    #[non_exhaustive]
+    Decode {
+        /// The job.
+        job: String,
+        /// Which part of the call.
+        part: Part,
+        /// What the codec said.
+        error: CodecError,
+    },
+    /// The arguments or the result are larger than one message may be.
+    #[non_exhaustive]
+    TooLarge {
+        /// The job.
+        job: String,
+        /// Which part of the call.
+        part: Part,
+        /// How large it is, in bytes.
+        bytes: u64,
+        /// How large it may be, in bytes.
+        limit: u64,
+    },
+    /// The program is shutting down: no further job is started.
+    #[non_exhaustive]
+    Closed {
+        /// The job.
+        job: String,
+    },
+    /// The scope around the call is cancelled. If the job had begun, its worker is dead and reaped.
+    #[non_exhaustive]
+    Cancelled {
+        /// The job.
+        job: String,
+        /// By whom and why.
+        cancelled: Cancelled,
+    },
+    /// No worker could be started.
+    #[non_exhaustive]
+    Start {
+        /// The job.
+        job: String,
+        /// What stood in the way.
+        error: StartError,
+    },
+    /// The worker did not take the job, for instance because its registry is another one.
+    #[non_exhaustive]
+    Refused {
+        /// The job.
+        job: String,
+        /// What it said.
+        failure: Failure,
+    },
+}
+
+/// Which part of a call an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Part {
+    /// What goes to the worker.
+    Arguments,
+    /// What comes back.
+    Result,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Arguments => "the arguments",
+            Self::Result => "the result",
+        })
+    }
+}
+
+impl RunError {
+    /// The name of the job.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        match self {
+            Self::App { job, .. }
+            | Self::Panic { job, .. }
+            | Self::Died { job, .. }
+            | Self::Encode { job, .. }
+            | Self::Decode { job, .. }
+            | Self::TooLarge { job, .. }
+            | Self::Closed { job }
+            | Self::Cancelled { job, .. }
+            | Self::Start { job, .. }
+            | Self::Refused { job, .. } => job,
+        }
+    }
+
+    /// What the worker reported, if it lived to report anything.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::App { failure, .. } | Self::Panic { failure, .. } | Self::Refused { failure, .. } => {
+                Some(failure.report())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the job itself returned an error.
+    #[must_use]
+    pub fn is_app(&self) -> bool {
+        matches!(self, Self::App { .. })
+    }
+
+    /// Whether the job panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panic { .. })
+    }
+
+    /// Whether the worker's process ended while it had the job.
+    #[must_use]
+    pub fn is_worker_death(&self) -> bool {
+        matches!(self, Self::Died { .. })
+    }
+
+    /// Whether the scope around the call was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled { .. })
+    }
+
+    /// Whether the program was already shutting down.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    pub(crate) fn encode_arguments(job: &str, error: EncodeError) -> Self {
+        Self::Encode { job: job.to_owned(), part: Part::Arguments, error: CodecError::Encode(error) }
+    }
+
+    pub(crate) fn decode_result(job: &str, error: DecodeError) -> Self {
+        Self::Decode { job: job.to_owned(), part: Part::Result, error: CodecError::Decode(error) }
+    }
+
+    /// The error for what a worker reported in place of a result.
+    pub(crate) fn reported(job: &str, report: Box<Report>) -> Self {
+        let job = job.to_owned();
+        match (report.kind, fault_of(&report)) {
+            (ReportKind::Error, _) => Self::App { job, failure: Failure::new(report) },
+            (ReportKind::Panic, _) => Self::Panic { job, failure: Failure::new(report) },
+            (ReportKind::Protocol, Some(Fault::Arguments)) => {
+                Self::Decode { job, part: Part::Arguments, error: CodecError::Remote(Failure::new(report)) }
+            }
+            (ReportKind::Protocol, Some(Fault::Result)) => {
+                Self::Encode { job, part: Part::Result, error: CodecError::Remote(Failure::new(report)) }
+            }
+            (ReportKind::Protocol, Some(Fault::TooLarge { bytes, limit })) => {
+                Self::TooLarge { job, part: Part::Result, bytes, limit }
+            }
+            _ => Self::Refused { job, failure: Failure::new(report) },
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App { job, failure } => write!(f, "job `{job}` failed: {failure}"),
+            Self::Panic { job, failure } => match &failure.report.location {
+                Some(location) => write!(f, "job `{job}` panicked at {location}: {failure}"),
+                None => write!(f, "job `{job}` panicked: {failure}"),
+            },
+            Self::Died { job, died } => {
+                write!(f, "job `{job}` was lost with its worker")?;
+                match died.exit() {
+                    Some(Exit::Code(_)) => f.write_str("; a job returns, it does not exit the process"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Encode { job, part, .. } => write!(f, "{part} of job `{job}` cannot be encoded"),
+            Self::Decode { job, part, .. } => write!(f, "{part} of job `{job}` cannot be decoded"),
+            Self::TooLarge { job, part, bytes, limit } => {
+                write!(
+                    f,
+                    "{part} of job `{job}` has {bytes} bytes, more than the {limit} of one message; \
+                     split the work into smaller jobs or pass the data by file"
+                )
+            }
+            Self::Closed { job } => write!(f, "job `{job}` was not run: the program is shutting down"),
+            Self::Cancelled { job, .. } => write!(f, "job `{job}` was cancelled"),
+            Self::Start { job, .. } => write!(f, "no worker could be started for job `{job}`"),
+            Self::Refused { job, failure } => write!(f, "the worker refused job `{job}`: {failure}"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::App { failure, .. } | Self::Panic { failure, .. } | Self::Refused { failure, .. } => {
+                failure.source()
+            }
+            Self::Died { died, .. } => Some(died),
+            Self::Encode { error, .. } | Self::Decode { error, .. } => Some(error),
+            Self::TooLarge { .. } | Self::Closed { .. } => None,
+            Self::Cancelled { cancelled, .. } => Some(cancelled),
+            Self::Start { error, .. } => Some(error),
+        }
+    }
+}
+
+/// What a worker reported: a [`Report`] whose causes are real causes, so that a printed chain shows them.
+#[derive(Debug)]
+pub struct Failure {
+    report: Box<Report>,
+    cause: Option<Box<Cause>>,
+}
+
+impl Failure {
+    fn new(mut report: Box<Report>) -> Self {
+        // Ours, and told by the variant; a user would look for an error of the job in it.
+        if report.kind == ReportKind::Protocol {
+            report.typed = None;
+        }
+        let cause = report
+            .chain
+            .iter()
+            .rev()
+            .fold(None, |next, text| Some(Box::new(Cause { text: text.clone(), next })));
+        Self { report, cause }
+    }
+
+    /// Everything that the worker said.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The error's or the panic's own text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.report.message
+    }
+
+    /// Where the panic was, as `file:line:column`.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.report.location.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.report.message)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// One cause of a reported error: only its text crossed.
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    next: Option<Box<Cause>>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.next.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// What the codec said, here or in the worker.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// Encoding failed in this process.
+    Encode(EncodeError),
+    /// Decoding failed in this process.
+    Decode(DecodeError),
+    /// It failed in the worker.
+    Remote(Failure),
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+            Self::Remote(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Encode(error) => error.source(),
+            Self::Decode(error) => error.source(),
+            Self::Remote(failure) => failure.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

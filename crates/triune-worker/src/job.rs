@@ -1,0 +1,124 @@
+//! A job as a value: which registered function, and its arguments, encoded once.
+//!
+//! Owns: [`Job`], the registry [`JOBS`] and the index by which parent and child agree on a function. Does not own: what
+//! the macros generate around it (`call`), and running it (`run`).
+//!
+//! Invariants:
+//! 1. Parent and child are the same image, so the address of an entry within the registry is its name on the wire.
+//! 2. The arguments are encoded when the job is made; a job that could not be encoded fails when it is run, before
+//!    anything is sent.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use linkme::distributed_slice;
+use serde::Serialize;
+use triune_wire::{EncodeError, Report};
+
+/// Every function of this program that can be run in a worker. Filled by `#[triune::job]` and `job!`.
+#[doc(hidden)]
+#[distributed_slice]
+pub static JOBS: [JobEntry];
+
+/// Decodes the arguments, calls the function, and appends the encoded result.
+#[doc(hidden)]
+pub type Trampoline = fn(&[u8], &mut Vec<u8>) -> Result<(), Box<Report>>;
+
+/// One registered function.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct JobEntry {
+    name: &'static str,
+    run: Trampoline,
+}
+
+impl JobEntry {
+    /// Used by the macros, which put the result into [`JOBS`].
+    #[must_use]
+    pub const fn new(name: &'static str, run: Trampoline) -> Self {
+        Self { name, run }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn run(&self, arguments: &[u8], output: &mut Vec<u8>) -> Result<(), Box<Report>> {
+        (self.run)(arguments, output)
+    }
+
+    /// The place of this entry in the registry, or `None` if it is not in it: one that was linked into another image.
+    fn index(&'static self) -> Option<u32> {
+        let start = JOBS.as_ptr().addr();
+        let offset = std::ptr::from_ref(self).addr().checked_sub(start)?;
+        let index = offset / size_of::<Self>();
+        let exact = offset.is_multiple_of(size_of::<Self>()) && index < JOBS.len();
+        exact.then(|| u32::try_from(index).ok()).flatten()
+    }
+}
+
+impl fmt::Debug for JobEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobEntry").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// One call of a function, to be run in a worker process. It resolves to `O`.
+///
+/// Made by `name::with(args..)` for a function with the attribute `#[triune::job]`, and by [`job!`](crate::job) for any
+/// other. It owns its encoded arguments, is cheap to clone, and does nothing until it is given to
+/// [`run`](crate::run) or to `run_in_worker` of a nursery.
+///
+/// ```
+/// use triune_worker::job;
+///
+/// let job = job!(u64::isqrt(81));
+/// assert_eq!(job.name(), "u64::isqrt");
+/// ```
+#[must_use = "a job does nothing until it is run: pass it to `worker::run` or `run_in_worker`"]
+pub struct Job<O> {
+    pub(crate) call: Call,
+    output: PhantomData<fn() -> O>,
+}
+
+/// The untyped part of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) target: Option<u32>,
+    pub(crate) arguments: Result<Bytes, EncodeError>,
+}
+
+impl<O> Job<O> {
+    /// Used by the macros.
+    #[doc(hidden)]
+    pub fn new<A: Serialize>(entry: &'static JobEntry, arguments: &A) -> Self {
+        let mut encoded = Vec::new();
+        let arguments = triune_wire::encode(arguments, &mut encoded).map(|()| Bytes::from(encoded));
+        let call = Call { name: entry.name(), target: entry.index(), arguments };
+        Self { call, output: PhantomData }
+    }
+
+    /// The path of the function, for logs and errors.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.call.name
+    }
+}
+
+impl<O> Clone for Job<O> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), output: PhantomData }
+    }
+}
+
+impl<O> fmt::Debug for Job<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.call.arguments.as_ref().map_or(0, Bytes::len);
+        f.debug_struct("Job")
+            .field("name", &self.call.name)
+            .field("argument_bytes", &bytes)
+            .finish_non_exhaustive()
+    }
+}

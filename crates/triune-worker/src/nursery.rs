@@ -1,0 +1,45 @@
+//! `n.run_in_worker(job)`: a job as a child of a nursery.
+
+use serde::de::DeserializeOwned;
+use triune_scope::{Child, Nursery};
+
+use crate::job::Job;
+use crate::run::run;
+
+/// What this crate adds to a nursery.
+pub trait NurseryWorkerExt {
+    /// Runs a job in a worker process, as a child: if it fails, the siblings are cancelled; if the nursery is cancelled,
+    /// the worker is killed and reaped before the nursery returns.
+    ///
+    /// The error of the child is a [`RunError`](crate::RunError). For a job that must not be cancelled, or that needs a
+    /// name, spawn [`run`](crate::run) with its options instead.
+    ///
+    /// ```
+    /// use triune_scope::nursery;
+    /// use triune_worker::{NurseryWorkerExt, job};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # let total = runtime.block_on(async {
+    /// nursery(async |n| {
+    ///     let roots: Vec<_> = [4, 9, 16].map(|x| n.run_in_worker(job!(u64::isqrt(x)))).into();
+    ///     let mut total = 0;
+    ///     for root in roots {
+    ///         total += root.await?;
+    ///     }
+    ///     Ok(total)
+    /// })
+    /// # .await });
+    /// # assert_eq!(total?, 9);
+    /// # Ok(()) }
+    /// ```
+    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O>;
+}
+
+impl NurseryWorkerExt for Nursery<'_> {
+    #[track_caller]
+    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O> {
+        self.spawn(async move { Ok(run(job).await?) })
+    }
+}

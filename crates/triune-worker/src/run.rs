@@ -1,0 +1,143 @@
+//! `worker::run(job)`: one job as a future.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::RunError;
+use crate::execute::{Request, execute};
+use crate::job::Job;
+use crate::pool::Policy;
+
+/// Runs a job in a worker process: in an idle one, or in a new one while there are fewer than cores.
+///
+/// The future does nothing until it is polled. What it is waiting for in turn: its place among the calls (first come,
+/// first served), a worker, the result.
+///
+/// # Cancel safety
+///
+/// A cancel of the scope around it, seen at every wait, **kills** the worker; the call returns after the process is reaped.
+/// Dropping the future kills at once too, and the run reaps. With [`Run::uncancellable`] a job that has begun runs to its
+/// end instead.
+///
+/// # Errors
+///
+/// [`RunError`] says what became of the job: it failed, panicked, was cancelled, or its process died.
+///
+/// # Panics
+///
+/// Awaiting it panics outside of a tokio runtime.
+///
+/// ```
+/// use triune_worker::{Job, RunError, job, run};
+///
+/// fn parse(text: String) -> Result<u32, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// assert_eq!(run(job!(parse("7".to_owned()))).await?, 7);
+///
+/// let error = run(job!(parse("seven".to_owned()))).await.unwrap_err();
+/// assert!(error.is_app());
+/// assert_eq!(error.to_string(), "job `parse` failed: invalid digit found in string");
+/// # Ok(()) })
+/// # }
+/// ```
+pub fn run<O: DeserializeOwned + Send + 'static>(job: Job<O>) -> Run<O> {
+    let request = Request { call: job.call, name: None, policy: Policy::Kill };
+    Run { stage: Stage::Ready(request), output: PhantomData }
+}
+
+/// One run of a job: a future that resolves to `Result<O, RunError>`. See [`run`] for what a cancel and a drop do.
+#[must_use = "a job does nothing until it is awaited"]
+pub struct Run<O> {
+    stage: Stage<O>,
+    output: PhantomData<fn() -> O>,
+}
+
+enum Stage<O> {
+    Ready(Request),
+    Running(Pin<Box<dyn Future<Output = Result<O, RunError>> + Send>>),
+    Done,
+}
+
+impl<O> Run<O> {
+    /// Lets a job that has begun run to its end: the caller is shielded from cancels until then, and gets the result.
+    ///
+    /// Until the job has begun (while it waits for its place, or for a worker to start) it can still be cancelled. If the
+    /// future is dropped, the job runs on all the same, its result is discarded, it keeps its place in the limit, and the
+    /// end of the program waits for it, for as long as [`triune_scope::Run::close`] waits.
+    pub fn uncancellable(self) -> Self {
+        self.with(|request| request.policy = Policy::Finish)
+    }
+
+    /// Names this run in errors and logs. Default: the path of the function.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        self.with(|request| request.name = Some(name))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
+        if let Stage::Ready(request) = &mut self.stage {
+            change(request);
+        }
+        self
+    }
+}
+
+impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
+    type Output = Result<O, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.stage, Stage::Ready(_))
+            && let Stage::Ready(request) = std::mem::replace(&mut self.stage, Stage::Done)
+        {
+            self.stage = Stage::Running(Box::pin(decoded(request)));
+        }
+        let Stage::Running(running) = &mut self.stage else {
+            panic!("a run of a job was polled after it was done")
+        };
+        let result = std::task::ready!(running.as_mut().poll(cx));
+        self.stage = Stage::Done;
+        Poll::Ready(result)
+    }
+}
+
+/// # Cancel safety
+///
+/// As [`run`].
+async fn decoded<O: DeserializeOwned>(request: Request) -> Result<O, RunError> {
+    let (bytes, lease) = execute(&request).await?;
+    match triune_wire::decode(&bytes) {
+        Ok(value) => {
+            lease.release();
+            Ok(value)
+        }
+        Err(error) => {
+            // Bytes that are not of the type that both sides agreed on: the worker is not to be trusted.
+            lease.kill().await;
+            Err(RunError::decode_result(request.name(), error))
+        }
+    }
+}
+
+impl<O> fmt::Debug for Run<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Ready(request) => {
+                return f.debug_struct("Run").field("job", &request.name()).finish_non_exhaustive();
+            }
+            Stage::Running(_) => "running",
+            Stage::Done => "done",
+        };
+        f.debug_struct("Run").field("stage", &stage).finish_non_exhaustive()
+    }
+}

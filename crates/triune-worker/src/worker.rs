@@ -1,0 +1,118 @@
+//! One worker process as its callers and its supervisor share it.
+//!
+//! Owns: what is known of a worker, each fact set once by the supervisor. Does not own: its place in the pool (`pool`), nor
+//! its end (`supervise`).
+
+use tokio::sync::SetOnce;
+use triune_ipc::Link;
+use triune_process::{Exit, Phase, Process, StartError, WorkerDied};
+
+/// A worker from the decision to start it until it is reaped.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Unique in its pool, and never used again.
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    /// Set when it has said hello, or will never.
+    connection: SetOnce<Result<Connection, StartFailure>>,
+    /// Set when nobody wants it any more, however far its start has come.
+    doomed: SetOnce<()>,
+    /// Set when it is reaped and its place in the pool is given back.
+    end: SetOnce<Option<End>>,
+}
+
+/// The ways to a worker that is up.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) process: Process,
+    pub(crate) link: Link,
+}
+
+/// Why a worker never came up.
+#[derive(Debug, Clone)]
+pub(crate) enum StartFailure {
+    Failed(StartError),
+    /// It was ended while it started.
+    Doomed,
+}
+
+/// How a worker that was up has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    /// It left something unread of what was sent to it, and the job is the last thing that is sent.
+    pub(crate) left_unread: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(id: u64) -> Self {
+        Self {
+            id,
+            name: format!("worker-{id}"),
+            connection: SetOnce::new(),
+            doomed: SetOnce::new(),
+            end: SetOnce::new(),
+        }
+    }
+
+    /// Waits until it is up, or will never be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn connected(&self) -> Result<&Connection, &StartFailure> {
+        self.connection.wait().await.as_ref()
+    }
+
+    /// The ways to it, if it is up.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.connection.get().and_then(|connection| connection.as_ref().ok())
+    }
+
+    pub(crate) fn set_connection(&self, connection: Result<Connection, StartFailure>) {
+        // The supervisor sets it once.
+        let _set_once = self.connection.set(connection);
+    }
+
+    /// Ends it at once. Its supervisor does the rest.
+    pub(crate) fn kill(&self) {
+        // A second time changes nothing.
+        let _already_doomed = self.doomed.set(());
+        if let Some(connection) = self.connection() {
+            connection.process.kill();
+        }
+    }
+
+    /// Waits until it is killed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn doomed(&self) {
+        self.doomed.wait().await;
+    }
+
+    /// Waits until it is reaped and its place is free.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn ended(&self) -> Option<End> {
+        *self.end.wait().await
+    }
+
+    pub(crate) fn set_end(&self, end: Option<End>) {
+        // The supervisor sets it once.
+        let _set_once = self.end.set(end);
+    }
+
+    /// Its death while it had a job, as an error.
+    pub(crate) fn died(&self, end: Option<End>, phase: Phase) -> WorkerDied {
+        let pid = self.connection().map_or(0, |connection| connection.process.pid());
+        let died = WorkerDied::new(&self.name, pid, phase);
+        match end {
+            Some(end) => died.with_exit(end.exit),
+            None => died,
+        }
+    }
+}
