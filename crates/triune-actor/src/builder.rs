@@ -1,0 +1,209 @@
+//! Starting an actor: the builder, the boot, and the hand-over to its supervisor.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use triune_ipc::{Config, ConnectError, Driver, Link, connect};
+use triune_process::{Ladder, Process, Spec, build_id};
+use triune_scope::{FutureExt, Nursery, checkpoint, shield_unbounded};
+use triune_wire::{BuildId, Hello};
+
+use crate::call::Call;
+use crate::child::Settings;
+use crate::error::{CallError, StartError};
+use crate::identity::{child_path, current_path};
+use crate::portal::Portal;
+use crate::shared::Shared;
+use crate::supervisor::Supervisor;
+
+/// The name of the role in which a process is an actor.
+pub(crate) const ROLE: &str = "actor";
+
+/// How long an actor may take from its start to its first word.
+const BOOT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest name in bytes: it is a part of paths that go into logs, errors and `ps`.
+const MAX_NAME: usize = 128;
+
+/// What actors add to a nursery.
+pub trait NurseryActorExt<'env> {
+    /// An actor under this name, to be configured and started: a process of its own that serves this program's endpoints.
+    ///
+    /// The nursery owns it: when its body and all other children are done, or when it is cancelled, the actor is stopped and reaped. Its
+    /// death fails the nursery.
+    #[must_use = "nothing is started yet; call `start` or `run`"]
+    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env>;
+}
+
+impl<'env> NurseryActorExt<'env> for Nursery<'env> {
+    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env> {
+        ActorBuilder {
+            nursery: self.clone(),
+            name: name.into(),
+            ladder: Ladder::default(),
+            boot_deadline: BOOT_DEADLINE,
+            env: Vec::new(),
+        }
+    }
+}
+
+/// An actor that is not started yet.
+#[must_use = "nothing is started yet; call `start` or `run`"]
+pub struct ActorBuilder<'env> {
+    nursery: Nursery<'env>,
+    name: String,
+    ladder: Ladder,
+    boot_deadline: Duration,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl ActorBuilder<'_> {
+    /// How long the actor may clean up after it was asked to stop, before it is ended by force; also how long the caller of a cancelled
+    /// request waits for its end, and how long the actor cleans up when its parent is gone. 500 ms by default.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.ladder.cancel_grace = grace;
+        self
+    }
+
+    /// All steps of the way out, see [`Ladder`].
+    pub fn ladder(mut self, ladder: Ladder) -> Self {
+        self.ladder = ladder;
+        self
+    }
+
+    /// How long the process may take from its start to its first word. 10 s by default.
+    pub fn boot_deadline(mut self, deadline: Duration) -> Self {
+        self.boot_deadline = deadline;
+        self
+    }
+
+    /// Sets an environment variable for the process.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Starts the process and waits until it serves.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is left behind: when the caller's scope is cancelled, the process is killed and reaped before this returns; when the future
+    /// is dropped, it is killed at once and reaped by the run.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. No process is left.
+    pub async fn start(self) -> Result<Portal, StartError> {
+        let Self { nursery, name, ladder, boot_deadline, env } = self;
+        check_name(&name)?;
+        checkpoint().await.map_err(StartError::Cancelled)?;
+        let path = child_path(&name);
+        // Shielded, so that a cancel finds either no process or one that is reaped below. It takes a millisecond.
+        let spawned = shield_unbounded(triune_process::spawn(Spec::new(ROLE, path.clone()).envs(env))).await;
+        let (process, stream) = spawned.map_err(StartError::Process)?;
+        let settings = Settings { grace: ladder.cancel_grace };
+        let booted = boot(&process, stream, &path, boot_deadline, settings).cancellable().await;
+        let (link, driver) = match booted {
+            Ok(Ok(booted)) => booted,
+            Ok(Err(error)) => {
+                reap(&process).await;
+                return Err(StartError::Process(error));
+            }
+            Err(cancelled) => {
+                reap(&process).await;
+                return Err(StartError::Cancelled(cancelled));
+            }
+        };
+        let grace = ladder.cancel_grace;
+        let shared = Arc::new(Shared::new(name, path.clone(), process.pid(), link, grace));
+        let supervisor = Supervisor::new(Arc::clone(&shared), process, driver, ladder);
+        let task = nursery.daemon_task(path, supervisor.run());
+        // Before anybody can call: the supervisor's number marks the echoes of a death.
+        shared.supervisor.get_or_init(|| task.id().get());
+        Ok(Portal { shared })
+    }
+
+    /// Starts the actor for one call: start, call, stop, reap. The caller alone gets the result.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`start`](Self::start) and [`Portal::call`]. When the future is dropped after the start, the nursery ends the actor.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]. The process is gone when this returns.
+    pub async fn run<O, E>(self, call: Call<O, E>) -> Result<O, CallError<E>> {
+        let portal = self.start().await.map_err(CallError::Start)?;
+        let answer = portal.call(call).await;
+        portal.cancel(triune_scope::CancelReason::new(triune_scope::Cause::Finished, "its one call is done"));
+        portal.wait_shielded().await;
+        answer
+    }
+}
+
+/// From the start of the process to the end of the handshake, within the deadline.
+async fn boot(
+    process: &Process,
+    stream: UnixStream,
+    path: &str,
+    deadline: Duration,
+    settings: Settings,
+) -> Result<(Link, Driver), triune_process::StartError> {
+    use triune_process::StartError;
+
+    let mut hello = Hello::new(BuildId::new(build_id()), "root", current_path());
+    hello.config = settings.encode();
+    let mut config = Config::new(hello);
+    config.handshake_timeout = deadline;
+    let connected = tokio::select! {
+        biased;
+        connected = connect(stream, config) => connected,
+        exit = process.wait() => return Err(StartError::ended_early(path, process.pid(), exit)),
+    };
+    match connected {
+        // The parent serves nothing: dropping the incoming half refuses all requests.
+        Ok((link, driver, _incoming)) => Ok((link, driver)),
+        Err(ConnectError::Timeout { .. }) => Err(StartError::deadline(path, deadline)),
+        // It is about to end, and its status says more than the link.
+        Err(error @ (ConnectError::Closed | ConnectError::Io(_))) => {
+            match tokio::time::timeout(deadline, process.wait()).await {
+                Ok(exit) => Err(StartError::ended_early(path, process.pid(), exit)),
+                Err(_) => Err(StartError::handshake(path, error)),
+            }
+        }
+        Err(error) => Err(StartError::handshake(path, error)),
+    }
+}
+
+async fn reap(process: &Process) {
+    process.kill();
+    shield_unbounded(process.wait()).await;
+}
+
+fn check_name(name: &str) -> Result<(), StartError> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 128 bytes"
+    } else if name.contains('/') {
+        "`/` separates the parts of a path"
+    } else if name.chars().any(char::is_control) {
+        "it has control characters"
+    } else {
+        return Ok(());
+    };
+    Err(StartError::Name { name: name.chars().take(MAX_NAME).collect(), reason })
+}
+
+impl fmt::Debug for ActorBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorBuilder")
+            .field("name", &self.name)
+            .field("ladder", &self.ladder)
+            .field("boot_deadline", &self.boot_deadline)
+            .finish_non_exhaustive()
+    }
+}

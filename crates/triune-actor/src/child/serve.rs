@@ -1,0 +1,91 @@
+//! The loop of an actor: takes requests until it is asked to end or its parent is gone.
+
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use triune_ipc::{Config, Incoming, Link, LinkEnd, Request, connect};
+use triune_process::{build_id, exit_code};
+use triune_scope::{CancelReason, CancelScope, Cause, FutureExt, Nursery, Result, Run, nursery};
+use triune_wire::{BuildId, Hello};
+
+use super::{Settings, fail, millis, request};
+use crate::builder::ROLE;
+use crate::identity::current_path;
+use crate::reason::from_message;
+
+/// How long the last answers may take to leave when everything else is done.
+const FLUSH: Duration = Duration::from_millis(200);
+
+/// Serves the parent until the end. Returns the exit code.
+pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU64) -> u8 {
+    let hello = Hello::new(BuildId::new(build_id()), ROLE, current_path());
+    let (link, mut driver, incoming) = match connect(stream, Config::new(hello)).await {
+        Ok(connected) => connected,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if let Ok(settings) = triune_wire::decode::<Settings>(&link.peer().config) {
+        grace.store(millis(settings.grace), Ordering::Relaxed);
+    }
+    let run = Run::current();
+    let clean = {
+        let mut serving = pin!(run.main(root.run(accept_all(incoming, root.clone()))));
+        let mut moving = pin!(driver.drive());
+        let mut link_end = None;
+        std::future::poll_fn(|cx| {
+            if link_end.is_none()
+                && let Poll::Ready(end) = moving.as_mut().poll(cx)
+            {
+                root.cancel(CancelReason::new(Cause::Parent, parent_gone(&end)));
+                // The requests learn of it by their scope; what they wait for on the link is over.
+                link.close(end.clone());
+                link_end = Some(end);
+            }
+            serving.as_mut().poll(cx)
+        })
+        .await
+    };
+    flush(&link, driver).await;
+    run.close().await;
+    match clean.and_then(triune_scope::Outcome::done) {
+        Some(Err(error)) if !error.is_cancelled() => {
+            tracing::error!(actor = current_path(), "the loop of the actor failed: {error:#}");
+            exit_code::PANIC
+        }
+        _ => 0,
+    }
+}
+
+/// Sends what is queued, and the goodbye after it.
+async fn flush(link: &Link, mut driver: triune_ipc::Driver) {
+    link.goodbye();
+    if tokio::time::timeout(FLUSH, driver.drive()).await.is_err() {
+        tracing::debug!(actor = current_path(), "the parent does not read the last answers");
+    }
+}
+
+fn parent_gone(end: &LinkEnd) -> String {
+    match end {
+        LinkEnd::Eof => "the parent process is gone".to_owned(),
+        end => format!("the link to the parent has ended: {end}"),
+    }
+}
+
+async fn accept_all(incoming: Incoming, root: CancelScope) -> Result {
+    nursery(async |n| accept(n, incoming, root).await).await
+}
+
+/// Gives each request a child of its own.
+async fn accept(n: Nursery<'_>, mut incoming: Incoming, root: CancelScope) -> Result {
+    while let Some(request) = incoming.recv().cancellable().await? {
+        match request {
+            Request::Call(call) => drop(n.spawn(request::call(call))),
+            Request::Open(dialog) => drop(n.spawn(request::dialog(dialog))),
+            Request::Cancel(message) => root.cancel(from_message(&message)),
+            _ => tracing::warn!(actor = current_path(), "a request of an unknown kind was refused"),
+        }
+    }
+    Ok(())
+}

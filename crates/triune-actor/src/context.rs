@@ -1,0 +1,92 @@
+//! The endpoint's side of a dialog before it has started: the type state.
+//!
+//! 1. [`Context::started`] takes the context by value, so it is called at most once and nothing can be streamed before it.
+//! 2. The caller learns of an endpoint that returns without calling it as a protocol error that names the endpoint.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::dialog::{Dialog, EndpointDialog};
+use crate::error::DialogError;
+
+/// Names the type of the value that an endpoint starts its dialog with, in the type of a [`Context`].
+#[derive(Debug)]
+pub struct Started<T>(PhantomData<fn() -> T>);
+
+/// Names the type of the items that an endpoint sends, in the type of a [`Context`].
+#[derive(Debug)]
+pub struct Out<T>(PhantomData<fn() -> T>);
+
+/// Names the type of the items that an endpoint receives, in the type of a [`Context`].
+#[derive(Debug)]
+pub struct In<T>(PhantomData<fn() -> T>);
+
+/// The endpoint's end of a dialog that has not started yet: the first parameter of a dialog endpoint.
+///
+/// A dialog is two linked tasks, one in each process. An error, a cancel, a panic or the death of either side ends the other. It begins
+/// when the endpoint calls [`started`](Self::started), which gives the caller its first value and the endpoint the open [`Dialog`].
+///
+/// Compared to a channel: both ends live exactly as long as their two tasks, and each learns why the other is gone.
+#[must_use = "an endpoint that drops its context without `started` fails its caller"]
+pub struct Context<S, O, I> {
+    raw: EndpointDialog,
+    types: PhantomData<(S, O, I)>,
+}
+
+impl<S, O, I> Context<Started<S>, Out<O>, In<I>>
+where
+    S: Serialize,
+    O: Serialize,
+    I: DeserializeOwned,
+{
+    /// Starts the dialog: the caller's block begins with `value`, and items may flow both ways.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it returns [`Cancelled`](triune_scope::Cancelled), nothing was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`DialogError`] if the value cannot be encoded or is too large, if the scope is cancelled, or if the caller is gone.
+    pub async fn started(self, value: S) -> Result<Dialog<O, I>, DialogError> {
+        triune_scope::checkpoint().await.map_err(DialogError::Cancelled)?;
+        let body = triune_wire::to_bytes(&value).map_err(DialogError::Encode)?;
+        self.raw.start(body).await
+    }
+}
+
+impl<S, O, I> fmt::Debug for Context<S, O, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// The types inside of a [`Context`], for the expansion of `#[endpoint]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the context of a dialog",
+    label = "expected `Context<Started<S>, Out<O>, In<I>>`",
+    note = "`Out` is what the endpoint sends, `In` is what it receives"
+)]
+pub trait ContextParts {
+    /// What the endpoint starts with.
+    type Started;
+    /// What the endpoint sends.
+    type Out;
+    /// What the endpoint receives.
+    type In;
+    /// The context of an incoming dialog.
+    fn new(raw: EndpointDialog) -> Self;
+}
+
+impl<S, O, I> ContextParts for Context<Started<S>, Out<O>, In<I>> {
+    type Started = S;
+    type Out = O;
+    type In = I;
+
+    fn new(raw: EndpointDialog) -> Self {
+        Self { raw, types: PhantomData }
+    }
+}
