@@ -72,8 +72,8 @@ fn a_start_that_is_dropped_midway_leaves_no_child() {
     leak_checked(async {
         for _ in 0..20 {
             let mut start = Box::pin(spawn(Spec::new("busy", "dropped")));
-            // The first poll sends the work to the pool, where it goes on.
-            assert!(start.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            // The first poll sends the work to the pool, where it goes on (and now and then is done already).
+            drop(start.as_mut().poll(&mut Context::from_waker(Waker::noop())));
             drop(start);
         }
     });
@@ -83,9 +83,9 @@ fn a_start_that_is_dropped_midway_leaves_no_child() {
 fn a_child_that_was_started_for_nobody_is_killed() {
     leak_checked(async {
         let mut start = Box::pin(spawn(Spec::new("busy", "unheard")));
-        assert!(start.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let early = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(wait_until(SOON, || !processes_of_tree().is_empty()));
-        drop(start);
+        drop((early, start));
     });
 }
 

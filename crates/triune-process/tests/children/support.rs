@@ -115,7 +115,8 @@ fn report(boot: Boot) -> u8 {
 }
 
 pub(crate) fn say_ready(link: &mut UnixStream) {
-    link.write_all(b"r").expect("the parent listens");
+    // The parent may have lost its interest already.
+    let _unheard = link.write_all(b"r");
 }
 
 /// Starts a child; its link has a time limit for reads, so that no test waits for ever.

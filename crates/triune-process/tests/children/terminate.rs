@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{leak_checked, start_ready};
 use triune_process::{Exit, Ladder};
+use triune_testing::{ProcessInfo, wait_until};
+
+use crate::support::{SOON, leak_checked, start_ready};
 
 /// Longer than any test runs: a step that waits for it would hang.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -41,6 +43,9 @@ fn a_stopped_child_ends_on_sigkill() {
     leak_checked(async {
         let (echo, _link) = start_ready("echo", "echo").await;
         assert!(echo.signal(libc::SIGSTOP).unwrap());
+        // Not before it has stopped: of two pending signals the lower number is taken first.
+        let pid = echo.pid();
+        assert!(wait_until(SOON, || ProcessInfo::of(pid).is_some_and(|info| info.state == 'T')));
         let exit = echo.terminate(&Ladder::new(Duration::ZERO, SHORT), "test").await;
         assert_eq!(exit.signal(), Some(libc::SIGKILL));
     });
