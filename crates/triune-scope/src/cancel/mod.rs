@@ -38,8 +38,6 @@ pub(crate) mod node;
 mod reason;
 mod scope;
 mod shield;
-#[cfg(test)]
-mod tests;
 
 pub use cancellable::{Cancellable, FutureExt, cancel_reason, checkpoint, is_cancelled};
 pub use reason::{CancelReason, Cause};

@@ -148,7 +148,10 @@ impl Node {
     }
 
     /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
+    ///
+    /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag.
     pub(crate) fn wake_beneath(self: &Arc<Self>) {
+        let reason = self.reason();
         let mut wakers = Vec::new();
         let mut todo = vec![Arc::clone(self)];
         let mut visited = Vec::new();
@@ -157,6 +160,9 @@ impl Node {
             if is_self || !node.is_shield() {
                 let state = node.state.lock();
                 if (is_self || !state.is_own_task()) && !node.passed.swap(true, Ordering::AcqRel) {
+                    if !node.is_cancelled() {
+                        node.mark(reason.clone());
+                    }
                     if !is_self {
                         wakers.extend(state.waker.clone());
                     }

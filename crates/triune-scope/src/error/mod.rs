@@ -11,8 +11,6 @@ mod cancelled;
 mod child;
 mod group;
 mod panic;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use cancelled::Cancelled;

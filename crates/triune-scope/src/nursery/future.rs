@@ -220,6 +220,7 @@ impl State {
             return;
         }
         core.set_waker(waker);
+        core.node.set_waker(waker);
         self.waker = Some(waker.clone());
         if let Some(ambient) = &mut self.ambient {
             ambient.rehome();

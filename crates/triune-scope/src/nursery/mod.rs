@@ -26,8 +26,6 @@ mod core;
 mod future;
 mod handle;
 mod parallel;
-#[cfg(test)]
-mod tests;
 
 pub use child::Child;
 pub use future::{NurseryFuture, nursery};

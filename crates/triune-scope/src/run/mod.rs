@@ -10,8 +10,6 @@
 //! 3. System tasks are beneath a scope of their own: they outlive the main task and end at [`Run::close`].
 
 mod registry;
-#[cfg(test)]
-mod tests;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
