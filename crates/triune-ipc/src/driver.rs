@@ -47,6 +47,8 @@ pub struct Driver {
     /// GOODBYE is being written.
     goodbye: Option<Bytes16>,
     ended: Option<LinkEnd>,
+    /// The other side ended before it had read everything.
+    left_unread: bool,
 }
 
 /// What is left to write of a frame without a body.
@@ -64,6 +66,7 @@ impl Driver {
             wakes: Wakes::default(),
             goodbye: None,
             ended: None,
+            left_unread: false,
         }
     }
 
@@ -87,6 +90,14 @@ impl Driver {
     /// Nothing is lost: call it again to go on. Meanwhile nothing moves.
     pub async fn drive(&mut self) -> LinkEnd {
         poll_fn(|cx| self.poll_drive(cx)).await
+    }
+
+    /// Whether the link ended because the other side went away before it had read everything that was written
+    /// to it. The request that was written last has then provably not been read in full.
+    ///
+    /// False means that this is not known.
+    pub const fn left_unread(&self) -> bool {
+        self.left_unread
     }
 
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
@@ -183,7 +194,10 @@ impl Driver {
             }),
             Ok(_) => self.decode(),
             // A peer that dies with unread bytes in its socket resets the connection.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(LinkEnd::Eof),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                self.left_unread = true;
+                Err(LinkEnd::Eof)
+            }
             Err(error) => Err(LinkEnd::Io(Arc::new(error))),
         }
     }
@@ -204,6 +218,7 @@ impl Driver {
 
     /// The other side takes no more bytes. What it had sent before decides how the link ended.
     fn write_failed(&mut self, error: io::Error) -> LinkEnd {
+        self.left_unread = true;
         loop {
             // Not through tokio: its view of the socket may be older than the end of the other side.
             let mut piece = vec![0; READ];

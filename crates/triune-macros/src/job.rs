@@ -176,8 +176,13 @@ fn handle(function: &ItemFn, arguments: &[Argument<'_>]) -> TokenStream {
             #[doc = #with_doc]
             #[must_use = "a job does nothing until it is run: pass it to `worker::run` or `run_in_worker`"]
             #vis fn with(#(#names: #types),*) -> #worker::Job<#output> {
+                #worker::Job::new(Self::__entry(), &(#(#names,)*))
+            }
+
+            // Not inside of `with`, whose arguments may have the name of the function.
+            fn __entry() -> &'static #worker::JobEntry {
                 #registration
-                #worker::Job::new(&ENTRY, &(#(#names,)*))
+                &ENTRY
             }
         }
     }

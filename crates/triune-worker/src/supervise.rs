@@ -3,7 +3,6 @@
 //! A system task of the run. It alone decides that a worker has ended, so there is one order: the link is closed (every
 //! wait on it resolves), the place in the pool is given back, the end is announced.
 
-use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,11 +121,8 @@ async fn serve(pool: &Pool, worker: &Worker, connection: &Connection, mut driver
         _ => end_now(process).await,
     };
     tracing::debug!(name = worker.name, pid = process.pid(), %exit, link = %link_end, "worker ended");
-    let left_unread = matches!(
-        &link_end,
-        LinkEnd::Io(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
-    );
-    let end = End { exit, left_unread };
+    // The job is the last thing that is written to a worker.
+    let end = End { exit, left_unread: driver.left_unread() };
     link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
     end
 }

@@ -54,7 +54,8 @@ impl RuntimeConfig {
     }
 
     fn build(self) -> io::Result<Runtime> {
-        let mut builder = if self.multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+        let mut builder =
+            if self.multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
         if let Some(threads) = self.worker_threads {
             builder.worker_threads(threads);
         }
@@ -142,6 +143,7 @@ pub trait MainResult {
 
 /// How `main` ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum End {
     /// In good order.
     Good,

@@ -1,0 +1,243 @@
+//! Cancels and drops: what they do to the job, its process and its place.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use triune::prelude::*;
+use triune::worker::{self, RunError};
+use triune::{CancelScope, Outcome};
+
+use super::support::{Gate, gone_soon, guarded, pass, pool_becomes, process_number, spin};
+
+/// What a call says when the scope around it was cancelled.
+#[track_caller]
+fn assert_cancelled<T: std::fmt::Debug>(outcome: Outcome<Result<T, RunError>>) {
+    match outcome {
+        Outcome::Cancelled(_) => {}
+        Outcome::Done(result) => {
+            let error = result.expect_err("it was cancelled");
+            assert!(error.is_cancelled(), "{error:?}");
+            assert!(triune::Error::from(error).is_cancelled(), "found through the chain of sources");
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_call_returns_when_its_process_is_dead_and_reaped() {
+    guarded("cancel", async || {
+        let gate = Gate::new()?;
+        for _ in 0..5 {
+            let scope = CancelScope::new();
+            let arrival = nursery(async |n| {
+                let outcome = n.spawn(async {
+                    let outcome = scope.run(worker::run(spin::with(gate.path()))).await;
+                    Ok(outcome)
+                });
+                let arrival = gate.arrival().await?;
+                scope.cancel("not needed any more");
+                assert_cancelled(outcome.await?);
+                assert!(arrival.is_gone());
+                Ok(arrival)
+            })
+            .await?;
+            let statistics = worker::statistics();
+            assert_eq!((statistics.busy, statistics.dying, statistics.idle), (0, 0, 0));
+            assert_ne!(worker::run(process_number::with()).await?, arrival.process.pid);
+            // The next round shall start a worker of its own.
+            assert!(worker::run(leave::with()).await.is_err_and(|error| error.is_worker_death()));
+        }
+        Ok(())
+    });
+}
+
+#[triune::job]
+fn leave() {
+    std::process::exit(0);
+}
+
+#[test]
+fn a_dropped_call_kills_at_once_and_the_run_reaps() {
+    guarded("drop", async || {
+        let gate = Gate::new()?;
+        let mut call = Box::pin(worker::run(spin::with(gate.path())));
+        let mut arrival = None;
+        {
+            let mut wait = pin!(gate.arrival());
+            poll_fn(|cx| {
+                assert!(call.as_mut().poll(cx).is_pending());
+                wait.as_mut().poll(cx).map(|arrived| arrival = Some(arrived))
+            })
+            .await;
+        }
+        let mut arrival = arrival.expect("it arrived")?;
+        drop(call);
+        arrival.closed().await?;
+        pool_becomes(|pool| (pool.busy, pool.dying) == (0, 0)).await?;
+        gone_soon(&arrival.process);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_uncancellable_job_ends_before_its_caller_sees_the_cancel() {
+    guarded("uncancellable", async || {
+        let gate = Gate::new()?;
+        let scope = CancelScope::new();
+        nursery(async |n| {
+            let call = n.spawn(async {
+                let run = async { worker::run(pass::with(gate.path(), 0)).uncancellable().await };
+                Ok(scope.run(run).await)
+            });
+            let arrival = gate.arrival().await?;
+            let pid = arrival.process.pid;
+            scope.cancel("too late");
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert!(!arrival.is_gone());
+            arrival.open().await?;
+            match call.await? {
+                Outcome::Done(result) => assert_eq!(result?, pid),
+                Outcome::Cancelled(reason) => panic!("the call has a result, and was cut off: {reason}"),
+            }
+            assert_eq!(worker::run(process_number::with()).await?, pid, "the worker is as good as before");
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn an_uncancellable_job_without_a_caller_runs_on_and_keeps_its_place() {
+    guarded("without a caller", async || {
+        let gate = Gate::new()?;
+        let limit = worker::statistics().limit;
+        let mut arrivals = Vec::new();
+        for ticket in 0..u32::try_from(limit)? {
+            let mut call = Box::pin(worker::run(pass::with(gate.path(), ticket)).uncancellable());
+            let mut wait = Box::pin(gate.arrival());
+            let arrival = poll_fn(|cx| {
+                assert!(call.as_mut().poll(cx).is_pending());
+                wait.as_mut().poll(cx)
+            });
+            arrivals.push(arrival.await?);
+            drop(call);
+        }
+        assert_eq!(worker::statistics().busy, limit);
+        let mut next = Box::pin(worker::run(process_number::with()));
+        for _ in 0..20 {
+            assert!(
+                poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending())).await,
+                "every place is taken"
+            );
+            tokio::task::yield_now().await;
+        }
+        let first = arrivals.remove(0);
+        let pid = first.process.pid;
+        first.open().await?;
+        assert_eq!(next.await?, pid);
+        for arrival in arrivals {
+            arrival.open().await?;
+        }
+        pool_becomes(|pool| pool.idle == limit).await
+    });
+}
+
+#[test]
+fn a_job_that_was_cancelled_while_it_waited_never_starts() {
+    guarded("waiting", async || {
+        let gate = Gate::new()?;
+        let scope = CancelScope::new();
+        let limit = u32::try_from(worker::statistics().limit)?;
+        nursery(async |n| {
+            let mut arrivals = Vec::new();
+            for ticket in 0..limit {
+                n.run_in_worker(pass::with(gate.path(), ticket));
+                arrivals.push(gate.arrival().await?);
+            }
+            let waiting = n.spawn(async {
+                let run = async { worker::run(pass::with(gate.path(), 99)).uncancellable().await };
+                Ok(scope.run(run).await)
+            });
+            tokio::task::yield_now().await;
+            scope.cancel("not needed any more");
+            assert_cancelled(waiting.await?);
+            for arrival in arrivals {
+                arrival.open().await?;
+            }
+            Ok(())
+        })
+        .await?;
+        assert!(gate.is_quiet().await);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_in_a_cancelled_scope_starts_nothing() {
+    guarded("entry", async || {
+        let scope = CancelScope::new();
+        scope.cancel("before it began");
+        assert_cancelled(
+            scope.run(async { worker::run(process_number::with()).uncancellable().await }).await,
+        );
+        let pool = worker::statistics();
+        assert_eq!((pool.starting, pool.idle, pool.busy, pool.dying), (0, 0, 0, 0));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cancel_while_the_worker_starts_leaves_no_process() {
+    guarded("starting", async || {
+        // Each round cancels one turn of the event loop later than the one before.
+        for turns in 0..40 {
+            let scope = CancelScope::new();
+            nursery(async |n| {
+                let call = n.spawn(async {
+                    let run = async { worker::run(process_number::with()).await };
+                    Ok(scope.run(run).await)
+                });
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                scope.cancel("now");
+                match call.await? {
+                    Outcome::Done(Ok(_)) => {}
+                    cancelled => assert_cancelled(cancelled),
+                }
+                Ok(())
+            })
+            .await?;
+            let pool = worker::statistics();
+            assert_eq!((pool.starting, pool.busy, pool.dying), (0, 0, 0));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_cancel_of_one_job_leaves_the_others_alone() {
+    guarded("others", async || {
+        if worker::statistics().limit < 2 {
+            return Ok(()); // One core, one worker.
+        }
+        let gate = Gate::new()?;
+        let scope = CancelScope::new();
+        nursery(async |n| {
+            let kept = n.run_in_worker(pass::with(gate.path(), 7));
+            let bystander = gate.arrival().await?;
+            let killed = n.spawn(async { Ok(scope.run(worker::run(spin::with(gate.path()))).await) });
+            let victim = gate.arrival().await?;
+            scope.cancel("only this one");
+            assert_cancelled(killed.await?);
+            assert!(victim.is_gone() && !bystander.is_gone());
+            let pid = bystander.process.pid;
+            bystander.open().await?;
+            assert_eq!(kept.await?, pid);
+            Ok(())
+        })
+        .await
+    });
+}

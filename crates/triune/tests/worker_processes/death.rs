@@ -1,0 +1,131 @@
+//! Workers that die: of a signal, of themselves, with their parent.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use triune::__private::RuntimeConfig;
+use triune::prelude::*;
+use triune::worker::{self, RunError};
+use triune_testing::{ProcessInfo, wait_until};
+
+use super::support::{Gate, SOON, gone_soon, guarded, kill, kill_and_wait, process_number, spin};
+
+#[test]
+fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another() {
+    guarded("kill busy", async || {
+        let gate = Gate::new()?;
+        nursery(async |n| {
+            let call = n.spawn(async { Ok(worker::run(spin::with(gate.path())).await) });
+            let arrival = gate.arrival().await?;
+            kill(&arrival.process);
+            let error = call.await?.expect_err("its worker is dead");
+            assert!(error.is_worker_death());
+            assert!(arrival.is_gone(), "reaped before the caller hears of it");
+            let RunError::Died { died, .. } = &error else { panic!("{error:?}") };
+            assert_eq!(died.pid(), arrival.process.pid);
+            assert_eq!(died.exit().and_then(|exit| exit.signal()), Some(9));
+            assert_eq!(error.to_string(), "job `worker_processes::support::spin` was lost with its worker");
+            assert!(died.to_string().ends_with("died while busy: killed by SIGKILL"), "{died}");
+            assert_ne!(worker::run(process_number::with()).await?, arrival.process.pid);
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn an_idle_worker_that_is_killed_is_replaced_without_a_word() {
+    guarded("kill idle", async || {
+        for round in 0..10 {
+            let pid = worker::run(process_number::with()).await?;
+            let process = ProcessInfo::of(pid).expect("it is idle");
+            // Asleep in its read: one that is still on its way there could take the next job along into its death.
+            assert!(wait_until(SOON, || ProcessInfo::of(pid).is_some_and(|now| now.state == 'S')));
+            // The event loop has not seen the death yet when the next job is sent.
+            if round % 2 == 0 {
+                kill_and_wait(&process)
+            } else {
+                kill(&process)
+            }
+            let next = worker::run(process_number::with()).await?;
+            assert_ne!(next, pid);
+            gone_soon(&process);
+        }
+        Ok(())
+    });
+}
+
+#[triune::job]
+fn leave(how: String) -> u8 {
+    match how.as_str() {
+        "exit 0" => std::process::exit(0),
+        "exit 3" => std::process::exit(3),
+        "abort" => std::process::abort(),
+        _ => 1,
+    }
+}
+
+#[test]
+fn a_job_that_ends_its_process_is_a_typed_error_whatever_the_code() {
+    guarded("exit", async || {
+        for (how, code, signal) in
+            [("exit 0", Some(0), None), ("exit 3", Some(3), None), ("abort", None, Some(6))]
+        {
+            let error = worker::run(leave::with(how.into())).await.expect_err("no result");
+            let RunError::Died { died, .. } = &error else { panic!("{error:?}") };
+            let exit = died.exit().expect("it was reaped");
+            assert_eq!((exit.code(), exit.signal()), (code, signal), "{how}");
+            assert_eq!(error.to_string().contains("does not exit the process"), code.is_some(), "{error}");
+        }
+        assert_eq!(worker::run(leave::with("stay".into())).await?, 1);
+        Ok(())
+    });
+}
+
+#[triune::job]
+fn overflow(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 1024]);
+    if depth == u64::MAX { 0 } else { overflow(depth + 1) + frame[3] }
+}
+
+#[test]
+fn a_stack_overflow_takes_only_the_worker() {
+    guarded("stack overflow", async || {
+        let error = worker::run(overflow::with(0)).await.expect_err("no stack is that large");
+        assert!(error.is_worker_death(), "{error:?}");
+        worker::run(process_number::with()).await?;
+        Ok(())
+    });
+}
+
+/// Not a test: the program that the next test kills.
+#[test]
+#[ignore = "runs as a child of a_busy_worker_dies_with_its_parent"]
+fn parent_of_a_busy_worker() {
+    let Ok(path) = std::env::var("TEST_GATE") else { return };
+    let config = RuntimeConfig::current_thread();
+    let end = triune::__private::test(config, "parent", async || worker::run(spin::with(path)).await);
+    panic!("it was to be killed, and ended with {end:?}");
+}
+
+#[test]
+fn a_busy_worker_dies_with_its_parent() {
+    guarded("parent killed", async || {
+        let gate = Gate::new()?;
+        #[expect(clippy::disallowed_methods, reason = "a root of its own, which is killed as a shell would")]
+        let mut parent = Command::new(std::env::current_exe()?)
+            .args(["--exact", "death::parent_of_a_busy_worker", "--ignored", "--nocapture"])
+            .env("TEST_GATE", gate.path())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut arrival = gate.arrival().await?;
+        assert_eq!(arrival.process.parent, parent.id());
+        parent.kill()?;
+        parent.wait()?;
+        arrival.closed().await?;
+        gone_soon(&arrival.process);
+        let output = BufReader::new(parent.stdout.take().expect("it is piped")).lines().count();
+        assert!(output > 0, "the test harness of the parent greets");
+        Ok(())
+    });
+}

@@ -1,0 +1,10 @@
+//! Workers as their users meet them: real processes, each test under the leak guard and on both runtime flavours.
+
+mod cancel;
+mod death;
+mod nursery;
+mod run;
+mod support;
+
+// What `#[triune::test]` emits: these tests make their runtimes under the guard, and so use a plain `#[test]`.
+triune::__private::constructor!();

@@ -1,0 +1,149 @@
+//! What the tests share: the guard around a run, and jobs that stop at a gate so that no test has to guess a time.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use triune::__private::RuntimeConfig;
+use triune::Result;
+use triune::worker::{self, Statistics};
+use triune_testing::{LeakGuard, ProcessInfo, wait_gone};
+
+/// How long anything may take that is bound to happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// Runs a test as a program of its own, on each runtime flavour; nothing of it may be left.
+#[track_caller]
+pub(crate) fn guarded<Fut: Future<Output = Result>>(name: &str, test: impl Fn() -> Fut) {
+    for config in [RuntimeConfig::current_thread(), RuntimeConfig::multi_thread().worker_threads(2)] {
+        let guard = LeakGuard::new();
+        if let Err(error) = triune::__private::test(config, name, &test) {
+            panic!("{name} failed under {config:?}: {error:?}");
+        }
+        guard.finish();
+    }
+}
+
+/// A place where jobs report and wait to be let through.
+pub(crate) struct Gate {
+    listener: UnixListener,
+    folder: tempfile::TempDir,
+}
+
+/// A job that has arrived at a gate.
+pub(crate) struct Arrival {
+    pub(crate) process: ProcessInfo,
+    pub(crate) ticket: u32,
+    stream: UnixStream,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self { listener: UnixListener::bind(folder.path().join("gate"))?, folder })
+    }
+
+    /// What a job needs to get there.
+    pub(crate) fn path(&self) -> String {
+        self.folder.path().join("gate").to_str().expect("the path of a temporary folder is text").to_owned()
+    }
+
+    pub(crate) async fn arrival(&self) -> Result<Arrival> {
+        let (mut stream, _) = tokio::time::timeout(SOON, self.listener.accept()).await??;
+        let pid = stream.read_u32().await?;
+        let ticket = stream.read_u32().await?;
+        let process = ProcessInfo::of(pid).expect("it waits at the gate");
+        Ok(Arrival { process, ticket, stream })
+    }
+
+    /// Whether nobody is waiting to be received.
+    pub(crate) async fn is_quiet(&self) -> bool {
+        // Two rounds through the event loop: what has already connected is seen.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        std::future::poll_fn(|cx| std::task::Poll::Ready(self.listener.poll_accept(cx).is_pending())).await
+    }
+}
+
+impl Arrival {
+    /// Lets the job end.
+    pub(crate) async fn open(mut self) -> Result {
+        self.stream.write_u8(1).await?;
+        Ok(())
+    }
+
+    /// Waits until the process has closed its end, which only its death does before the gate is opened.
+    pub(crate) async fn closed(&mut self) -> Result {
+        let mut byte = [0];
+        let read = tokio::time::timeout(SOON, self.stream.read(&mut byte)).await?;
+        assert!(matches!(read, Ok(0) | Err(_)), "nobody writes here but a job that arrives");
+        Ok(())
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.process.now().is_none()
+    }
+}
+
+/// The job's side: reports, and waits.
+fn arrive(path: &str, ticket: u32) -> std::os::unix::net::UnixStream {
+    let mut stream =
+        std::os::unix::net::UnixStream::connect(path).expect("the gate is open for the whole test");
+    stream.write_all(&std::process::id().to_be_bytes()).expect("the gate reads");
+    stream.write_all(&ticket.to_be_bytes()).expect("the gate reads");
+    stream
+}
+
+/// Waits at the gate, then gives its process number.
+#[triune::job]
+pub(crate) fn pass(gate: String, ticket: u32) -> u32 {
+    let mut stream = arrive(&gate, ticket);
+    stream.read_exact(&mut [0]).expect("the gate is opened");
+    std::process::id()
+}
+
+/// Reports at the gate, then computes for ever.
+#[triune::job]
+pub(crate) fn spin(gate: String) {
+    let _open = arrive(&gate, 0);
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+#[triune::job]
+pub(crate) fn process_number() -> u32 {
+    std::process::id()
+}
+
+pub(crate) fn kill(process: &ProcessInfo) {
+    let pid =
+        i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process number");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it was there a moment ago");
+}
+
+/// Waits, with a blocked event loop, until the process is gone: what happens next finds it dead.
+pub(crate) fn kill_and_wait(process: &ProcessInfo) {
+    kill(process);
+    // It is our child, so it stays a zombie until we look at events again; ask for less.
+    assert!(
+        triune_testing::wait_until(SOON, || ProcessInfo::of(process.pid).is_none_or(|now| now.state == 'Z'))
+    );
+}
+
+pub(crate) fn gone_soon(process: &ProcessInfo) {
+    wait_gone(std::slice::from_ref(process), SOON).expect("it was killed");
+}
+
+/// Waits until the pool looks as expected.
+pub(crate) async fn pool_becomes(expected: impl Fn(&Statistics) -> bool) -> Result {
+    let change = async {
+        while !expected(&worker::statistics()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    Ok(tokio::time::timeout(SOON, change).await?)
+}
