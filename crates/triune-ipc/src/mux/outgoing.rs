@@ -136,6 +136,12 @@ impl Outgoing {
         self.terminals += 1;
     }
 
+    /// Whether more control frames should be made now, although some of the batch are not written yet. Those
+    /// that a peer can cause without end (CREDIT, PONG) are not made before it reads the earlier ones.
+    pub(crate) fn wants_control(batch: &VecDeque<Chunk>) -> bool {
+        batch.iter().filter(|chunk| chunk.lane == Lane::Control).map(Chunk::len).sum::<usize>() < CHUNK
+    }
+
     /// Moves what goes out next into the batch of the driver.
     pub(crate) fn take(&mut self, batch: &mut VecDeque<Chunk>) {
         // Behind a chunk that is partly written, and behind earlier control frames.

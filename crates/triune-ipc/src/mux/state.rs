@@ -137,11 +137,13 @@ impl State {
 
     /// The driver takes what goes out next. If that is nothing, its waker is woken when there is something.
     pub(crate) fn take_output(&mut self, batch: &mut VecDeque<Chunk>, waker: &Waker, wakes: &mut Wakes) {
-        while let Some(key) = self.credits_due.pop_front() {
-            self.send_credit(key);
-        }
-        for id in std::mem::take(&mut self.pongs) {
-            self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Bytes::new());
+        if Outgoing::wants_control(batch) {
+            while let Some(key) = self.credits_due.pop_front() {
+                self.send_credit(key);
+            }
+            for id in std::mem::take(&mut self.pongs) {
+                self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Bytes::new());
+            }
         }
         self.out.take(batch);
         register(&mut self.driver, waker, wakes);

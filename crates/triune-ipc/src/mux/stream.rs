@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! 1. An item may be sent while both the item window and the byte window are positive; it lowers both.
-//! 2. Credit is given back when half of a window was consumed, and not before the CREDIT is encoded: a peer
-//!    that does not read its credits cannot make them pile up.
+//! 2. Credit is given back when half of a window was consumed, and counts from when the CREDIT is made, which
+//!    waits for the socket: a peer that does not read its credits cannot make them pile up.
 //! 3. The caller sends nothing of a dialog but CANCEL before it has seen STARTED.
 
 use std::collections::VecDeque;

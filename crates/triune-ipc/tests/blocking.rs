@@ -1,0 +1,184 @@
+//! The serving side without a runtime keeps the same promises.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+#[expect(dead_code, reason = "this file needs a part of it")]
+mod common;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{alongside, bytes, config};
+use triune_ipc::blocking::Server;
+use triune_ipc::{CallEnd, ConnectError, Link, LinkEnd, ProtocolError, connect};
+use triune_wire::{
+    BuildId, CancelCause, CancelMessage, Header, Hello, Kind, Report, ReportKind, request_head,
+};
+
+/// Runs a server on a thread of its own while a caller talks to it.
+fn with_server<S: Send, T>(
+    serve: impl FnOnce(Server) -> S + Send,
+    talk: impl AsyncFnOnce(Link) -> T,
+) -> (S, T) {
+    let (one, other) = UnixStream::pair().unwrap();
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(Server::accept(other, &config("worker")).unwrap()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let said = runtime.block_on(async {
+            let (link, driver, _none) = connect(one, config("pool")).await.unwrap();
+            assert_eq!(link.peer().name, "worker");
+            alongside(
+                async {
+                    driver.run().await;
+                    std::future::pending::<()>().await
+                },
+                talk(link),
+            )
+            .await
+        });
+        drop(runtime);
+        (server.join().unwrap(), said)
+    })
+}
+
+fn echo(mut server: Server) -> Result<u32, LinkEnd> {
+    let mut served = 0;
+    while let Some(call) = server.next()? {
+        served += 1;
+        match call.target {
+            0 => server.reply(call.id, &call.args)?,
+            1 => server.fail(call.id, &Report::new(ReportKind::Panic, "boom"))?,
+            // No answer at all.
+            _ => {}
+        }
+    }
+    Ok(served)
+}
+
+#[test]
+fn calls_are_answered_one_after_the_other_until_goodbye() {
+    let (served, ()) = with_server(echo, async |link| {
+        let calls = (0..200_u32).map(|n| link.call(0, Bytes::copy_from_slice(&n.to_le_bytes())));
+        for (n, call) in (0..200_u32).zip(calls.collect::<Vec<_>>()) {
+            assert_eq!(call.await.unwrap(), &n.to_le_bytes()[..]);
+        }
+        let large: Bytes = (0..9_000_000_u32).map(|n| n as u8).collect();
+        assert!(link.call(0, large.clone()).await.unwrap() == large);
+        link.goodbye();
+        assert!(matches!(link.ended().await, LinkEnd::Goodbye));
+    });
+    assert_eq!(served.unwrap(), 201);
+}
+
+#[test]
+fn a_call_without_an_answer_is_answered_by_the_next() {
+    let (served, ()) = with_server(echo, async |link| {
+        let kind = |end: CallEnd| match end {
+            CallEnd::Failed(report) => report.kind,
+            other => panic!("not a report: {other:?}"),
+        };
+        let (failed, dropped) = (link.call(1, Bytes::new()), link.call(2, Bytes::new()));
+        let refused = link.open(0, Bytes::new()).0.ended().await;
+        assert_eq!(kind(failed.await.unwrap_err()), ReportKind::Panic);
+        assert_eq!(kind(dropped.await.unwrap_err()), ReportKind::Dropped);
+        assert_eq!(kind(refused.unwrap_err()), ReportKind::Unknown);
+        // Cancelling is up to whoever owns the process; here it is ignored.
+        let call = link.call(0, bytes("fine"));
+        call.cancel(CancelMessage::new(CancelCause::Explicit, "ignored"));
+        assert_eq!(call.await.unwrap(), "fine");
+        link.cancel_all(&CancelMessage::new(CancelCause::Shutdown, "stop"));
+        assert!(matches!(link.ended().await, LinkEnd::Eof));
+    });
+    assert_eq!(served.unwrap(), 3);
+}
+
+#[test]
+fn the_end_of_the_caller_is_the_end_of_the_loop() {
+    let (served, ()) = with_server(echo, async |link| {
+        link.call(0, Bytes::new()).await.unwrap();
+        link.close(LinkEnd::Closed);
+    });
+    assert_eq!(served.unwrap(), 1);
+}
+
+#[test]
+fn a_server_that_goes_away_ends_the_call() {
+    let serve = |mut server: Server| drop(server.next());
+    let ((), end) = with_server(serve, async |link| link.call(0, Bytes::new()).await.unwrap_err());
+    assert!(matches!(end, CallEnd::Lost(LinkEnd::Eof)), "{end:?}");
+}
+
+#[test]
+fn mismatches_and_silence_are_refused() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut foreign = Hello::new(BuildId::new([8; 16]), "test", "foreign").to_bytes().unwrap();
+    let mut frame = Vec::new();
+    Header::new(Kind::Hello, 0).frame(&std::mem::take(&mut foreign), &mut frame);
+    (&one).write_all(&frame).unwrap();
+    let error = Server::accept(other, &config("worker")).unwrap_err().to_string();
+    assert!(error.contains("this side: 07070707") && error.contains("other side: 08080808"), "{error}");
+    // The other side has what it needs to find out, too.
+    let mut said = Vec::new();
+    (&one).read_to_end(&mut said).unwrap();
+    assert_eq!(&said[16..20], b"TRIU");
+
+    let (one, other) = UnixStream::pair().unwrap();
+    (&one).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(matches!(Server::accept(other, &config("w")), Err(ConnectError::NotTriune { .. })));
+
+    let (one, other) = UnixStream::pair().unwrap();
+    drop(one);
+    assert!(matches!(Server::accept(other, &config("w")), Err(ConnectError::Closed)));
+
+    let (_silent, other) = UnixStream::pair().unwrap();
+    let mut hasty = config("w");
+    hasty.handshake_timeout = Duration::from_millis(1);
+    assert!(matches!(Server::accept(other, &hasty), Err(ConnectError::Timeout { .. })));
+}
+
+/// What the server says after a handshake and these bytes.
+fn after(bytes: &[u8]) -> LinkEnd {
+    let (one, other) = UnixStream::pair().unwrap();
+    let hello = config("raw").hello.to_bytes().unwrap();
+    let mut frames = Vec::new();
+    Header::new(Kind::Hello, 0).frame(&hello, &mut frames);
+    frames.extend_from_slice(bytes);
+    (&one).write_all(&frames).unwrap();
+    one.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut server = Server::accept(other, &config("worker")).unwrap();
+    loop {
+        match server.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the server took it for a good end"),
+            Err(end) => return end,
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_breaks_the_rules_is_refused() {
+    let mut twice = Vec::new();
+    Header::new(Kind::Call, 5).frame(&request_head(0), &mut twice);
+    Header::new(Kind::Call, 5).frame(&request_head(0), &mut twice);
+    let mut huge = Header::new(Kind::Call, 1);
+    huge.len = u32::MAX;
+    let mut cut = Header::new(Kind::Call, 1);
+    cut.len = 100_000;
+    let mut unasked = Vec::new();
+    Header::new(Kind::Reply, 1).to_caller().frame(b"", &mut unasked);
+    for (bytes, text) in [
+        (&twice[..], "ids of requests must grow"),
+        (&huge.to_bytes()[..], "larger than the limit"),
+        (&cut.to_bytes()[..], "at least 100000 bytes are missing"),
+        (&cut.to_bytes()[..7], "at least 9 bytes are missing"),
+        (&unasked[..], "this side made no request"),
+    ] {
+        match after(bytes) {
+            LinkEnd::Protocol(error) => assert!(error.to_string().contains(text), "{error}"),
+            other => panic!("not a protocol error: {other:?}"),
+        }
+    }
+    assert!(matches!(after(&[0; 16]), LinkEnd::Protocol(e) if matches!(*e, ProtocolError::Frame(_))));
+}
