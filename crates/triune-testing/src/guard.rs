@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::descriptor::open_descriptors;
 use crate::process::{ProcessInfo, processes_of_tree};
-use crate::wait::{PAUSE, wait_until};
+use crate::wait::{eventually, wait_until};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -109,10 +109,7 @@ impl LeakGuard {
     /// # Panics
     /// If something is left at the deadline. The message lists it. Also outside of a tokio runtime with time.
     pub async fn settle(mut self) {
-        let start = Instant::now();
-        while self.check().is_err() && start.elapsed() < self.deadline {
-            tokio::time::sleep(PAUSE).await;
-        }
+        eventually(self.deadline, || self.check().is_ok()).await;
         self.verdict();
     }
 
@@ -180,6 +177,10 @@ impl Error for Leak {}
 /// The first runtime of a process opens a pair of sockets for signals that tokio keeps for ever; that is not the test's.
 fn warm_up() {
     static DONE: Once = Once::new();
+    // Inside of a runtime that pair is there already, and another runtime could not be dropped here.
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return;
+    }
     DONE.call_once(|| {
         // A system that refuses a runtime here will refuse the test's own, with a better message.
         let _refused_later = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -15,4 +15,4 @@ mod wait;
 pub use descriptor::open_descriptors;
 pub use guard::{Leak, LeakGuard};
 pub use process::{ProcessInfo, processes_of_tree};
-pub use wait::{StillThere, wait_gone, wait_until};
+pub use wait::{StillThere, eventually, wait_gone, wait_until};

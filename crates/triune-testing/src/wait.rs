@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::process::ProcessInfo;
 
 /// How long to rest between two looks.
-pub(crate) const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The processes that [`wait_gone`] waited for in vain.
 #[derive(Clone, Debug)]
@@ -47,6 +47,28 @@ pub fn wait_until(deadline: Duration, mut condition: impl FnMut() -> bool) -> bo
             return false;
         }
         std::thread::park_timeout(PAUSE);
+    }
+}
+
+/// Waits until `condition` holds, while the tasks of this runtime go on; false if it does not within `deadline`.
+///
+/// The deadline is one of the real clock, also where the runtime's is paused.
+///
+/// # Cancel safety
+/// Dropping the future stops the looking.
+///
+/// # Panics
+/// Outside of a tokio runtime with time.
+pub async fn eventually(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

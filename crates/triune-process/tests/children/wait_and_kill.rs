@@ -1,12 +1,11 @@
 //! A child's end: seen by all who wait, decoded, and never left in the process table.
 
 use std::io::Read;
-use std::time::Duration;
 
 use crate::support::{SOON, block_on, leak_checked, read_pid, start, start_ready};
 use tokio::task::JoinSet;
 use triune_process::{Exit, exit_code, kill_all};
-use triune_testing::{LeakGuard, ProcessInfo, wait_gone, wait_until};
+use triune_testing::{LeakGuard, ProcessInfo, eventually, wait_gone, wait_until};
 
 fn killed_by(signal: i32) -> Exit {
     Exit::Signal { signal, core_dumped: false }
@@ -116,13 +115,8 @@ fn dropping_the_last_handle_kills_and_reaps() {
         drop(busy);
         assert_eq!(clone.try_exit(), None);
         drop(clone);
-        // The reaping is a system task: give it turns.
-        let reaped = async {
-            while info.now().is_some() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(SOON, reaped).await.unwrap();
+        // The reaping is a system task, which needs turns.
+        assert!(eventually(SOON, || info.now().is_none()).await);
     });
 }
 
@@ -195,6 +189,29 @@ fn killing_all_kills_every_child() {
         assert_eq!(two.wait().await, killed_by(libc::SIGKILL));
         kill_all();
     });
+}
+
+#[test]
+fn a_status_that_somebody_else_took_is_unknown_and_no_hang() {
+    if std::env::var_os("TEST_IGNORES_SIGCHLD").is_some() {
+        return leak_checked(async {
+            let (echo, _link) = start_ready("echo", "echo").await;
+            echo.kill();
+            assert_eq!(echo.wait().await, Exit::Unknown);
+            let (dropped, _link) = start_ready("echo", "echo").await;
+            drop(dropped);
+        });
+    }
+    // Once more, in a process that ignores SIGCHLD: there the system reaps the children itself.
+    let guard = LeakGuard::new();
+    #[expect(clippy::disallowed_methods, reason = "the signal must be ignored before this binary starts")]
+    let mut env = std::process::Command::new("env");
+    let this = "wait_and_kill::a_status_that_somebody_else_took_is_unknown_and_no_hang";
+    env.arg("--ignore-signal=CHLD").arg("TEST_IGNORES_SIGCHLD=1").arg(std::env::current_exe().unwrap());
+    let output = env.args(["--exact", this]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    guard.finish();
 }
 
 #[test]
