@@ -173,7 +173,8 @@ where
             })
             .unwrap();
         let task = make(started);
-        let outcome = nursery(async |n| n.spawn_task(async move { Ok(scope.run(task).await) }).await).await.unwrap();
+        let outcome =
+            nursery(async |n| n.spawn_task(async move { Ok(scope.run(task).await) }).await).await.unwrap();
         thread.join().unwrap();
         assert_eq!(outcome, Outcome::Done(leaves), "round {round}");
     }
@@ -198,7 +199,8 @@ async fn every_leaf_beneath_futures_unordered_unwinds_softly() {
             }
             unwound
         };
-        let mut outer: FuturesUnordered<_> = (0..4).map(|_| inner(Arc::clone(&started)).cancellable()).collect();
+        let mut outer: FuturesUnordered<_> =
+            (0..4).map(|_| inner(Arc::clone(&started)).cancellable()).collect();
         let mut unwound = 0;
         while let Some(count) = outer.next().await {
             unwound += count.unwrap_or(0);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use triune_scope::{
-    Cause, ChildError, ChildErrorKind, Error, FutureExt, Result, cancel_reason, checkpoint, current_task, nursery,
-    shield_unbounded,
+    Cause, ChildError, ChildErrorKind, Error, FutureExt, Result, cancel_reason, checkpoint, current_task,
+    nursery, shield_unbounded,
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +29,13 @@ async fn block() -> Result {
 }
 
 fn leaves(error: &Error) -> Vec<&'static str> {
-    error.group().expect("a nursery fails with a group").downcast_all::<Failure>().iter().map(|f| f.0).collect()
+    error
+        .group()
+        .expect("a nursery fails with a group")
+        .downcast_all::<Failure>()
+        .iter()
+        .map(|f| f.0)
+        .collect()
 }
 
 // Trio N01

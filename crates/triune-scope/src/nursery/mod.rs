@@ -22,6 +22,8 @@
 //! 4. The queue is closed under its lock, when it is empty and nothing runs; a later spawn is a bug of the caller.
 
 mod child;
+#[cfg(doctest)]
+mod compile_fail;
 mod core;
 mod future;
 mod handle;

@@ -1,0 +1,174 @@
+//! The memory property: when a nursery returns, nothing of it is alive. P1 to P6 of the design notes.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::{Arc, Weak};
+
+use triune_scope::{CancelScope, Error, FutureExt as _, Result, nursery};
+
+struct Counting;
+
+thread_local! {
+    /// Living blocks and bytes of this thread: the other threads are those of the test harness.
+    static LIVING: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+}
+
+fn count(blocks: isize, bytes: usize) {
+    // A thread that ends frees after its thread-locals are gone; nobody counts then.
+    let _gone = LIVING.try_with(|living| {
+        let (old_blocks, old_bytes) = living.get();
+        living.set((old_blocks + blocks, old_bytes + blocks * bytes.cast_signed()));
+    });
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; the counters do not touch memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-1, layout.size());
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs a scenario 1000 times after a warm-up; nothing may be left (P5).
+fn leaves_nothing<F: Future<Output = ()>>(scenario: impl Fn() -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rounds = |count: usize| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                scenario().await;
+                // Finished tokio tasks are freed by the scheduler's next turn.
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    rounds(20);
+    let before = LIVING.get();
+    rounds(1000);
+    assert_eq!(LIVING.get(), before, "(blocks, bytes)");
+}
+
+async fn block() -> Result {
+    std::future::pending::<()>().cancellable().await?;
+    Ok(())
+}
+
+#[test]
+fn a_failing_nursery_leaves_nothing() {
+    leaves_nothing(async || {
+        let failed = nursery(async |n| {
+            n.spawn(block());
+            n.spawn(async { Err::<(), _>(Error::msg("no")) });
+            block().await
+        });
+        assert!(failed.await.is_err());
+    });
+}
+
+#[test]
+fn cancelled_scopes_and_nurseries_leave_nothing() {
+    leaves_nothing(async || {
+        for _ in 0..2 {
+            let scope = CancelScope::new();
+            scope.cancel("now");
+            assert!(scope.run(std::future::pending::<()>()).await.is_cancelled());
+        }
+        let cancelled = nursery(async |n| {
+            for _ in 0..5 {
+                n.spawn(block());
+            }
+            n.daemon(block());
+            n.cancel("now");
+            Ok(())
+        });
+        cancelled.await.unwrap();
+    });
+}
+
+#[test]
+fn parallel_children_leave_nothing() {
+    leaves_nothing(async || {
+        let failed = nursery(async |n| {
+            n.spawn_task(block());
+            n.daemon_task("service", block());
+            n.spawn_task(async { Err::<(), _>(Error::msg("no")) });
+            block().await
+        });
+        assert!(failed.await.is_err());
+    });
+}
+
+#[test]
+fn dropped_nurseries_leave_nothing() {
+    leaves_nothing(async || {
+        let mut open = Box::pin(nursery(async |n| {
+            n.spawn(block());
+            n.spawn_with(async move |n| n.spawn(block()).await);
+            block().await
+        }));
+        assert!(futures_util::poll!(&mut open).is_pending());
+    });
+}
+
+#[test]
+fn waits_on_a_long_lived_scope_leave_nothing() {
+    leaves_nothing(async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().cancellable().await.unwrap();
+            triune_scope::checkpoint().await.unwrap();
+        }
+    });
+}
+
+// P6
+#[tokio::test]
+async fn an_open_nursery_holds_only_its_living_children() {
+    nursery(async |n| {
+        let mut before = 0;
+        for round in 0..5000 {
+            n.spawn(async { Ok(()) }).await?;
+            n.spawn_task(async { Ok(()) }).await?;
+            if round == 500 {
+                before = LIVING.get().0;
+            }
+        }
+        let grown = LIVING.get().0 - before;
+        assert!(grown < 50, "{grown} blocks for no living child");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+// P1, P3
+#[tokio::test]
+async fn a_kept_error_keeps_nothing_of_its_nursery() {
+    let canary = Arc::new(());
+    let weak: Weak<()> = Arc::downgrade(&canary);
+    let error = nursery(async |n| {
+        let held = Arc::clone(&canary);
+        n.spawn(async move {
+            let _held = held;
+            Err::<(), _>(Error::msg("no"))
+        });
+        let held = canary;
+        n.spawn(async move {
+            let _held = held;
+            block().await
+        });
+        block().await
+    })
+    .await
+    .unwrap_err();
+    assert!(weak.upgrade().is_none(), "the locals are gone in the first statement after the nursery");
+    drop(error);
+}
