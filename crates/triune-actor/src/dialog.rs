@@ -115,7 +115,10 @@ impl<Out: Serialize> DialogSender<Out> {
     pub async fn send(&mut self, item: Out) -> Result<(), DialogError> {
         let item = triune_wire::to_bytes(&item).map_err(DialogError::Encode)?;
         let sent = self.raw.send(item).cancellable().await.map_err(DialogError::Cancelled)?;
-        sent.map_err(|error| DialogError::from_send(&error))
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => Err(own_cancel_first(DialogError::from_send(&error)).await),
+        }
     }
 
     /// Sends an item if there is room for it now.
@@ -154,9 +157,10 @@ impl<In: DeserializeOwned> DialogReceiver<In> {
     pub async fn recv(&mut self) -> Result<Option<In>, DialogError> {
         let Some(raw) = &mut self.raw else { unreachable!("the half is there until it is dropped") };
         let received = raw.recv().cancellable().await.map_err(DialogError::Cancelled)?;
-        match received.map_err(|end| DialogError::from_end(&end))? {
-            Some(item) => triune_wire::decode(&item).map(Some).map_err(DialogError::Decode),
-            None => Ok(None),
+        match received {
+            Ok(Some(item)) => triune_wire::decode(&item).map(Some).map_err(DialogError::Decode),
+            Ok(None) => Ok(None),
+            Err(end) => Err(own_cancel_first(DialogError::from_end(&end)).await),
         }
     }
 }
@@ -166,6 +170,17 @@ impl<In> Drop for DialogReceiver<In> {
         if let (Some(home), Some(raw)) = (&self.home, self.raw.take()) {
             home.put(raw);
         }
+    }
+}
+
+/// The end of the other side cancels the scope around this one, and the same news comes by the item that waits. The cancel is what tells
+/// who and why, so it is what the code sees, unless it shields itself or has not heard of it yet.
+async fn own_cancel_first(error: DialogError) -> DialogError {
+    match error {
+        DialogError::Ended(_) => {
+            triune_scope::checkpoint().await.map_or_else(DialogError::Cancelled, |()| error)
+        }
+        error => error,
     }
 }
 

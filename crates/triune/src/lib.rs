@@ -4,6 +4,7 @@
 #[path = "private.rs"]
 pub mod __private;
 
+pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::init;
 pub use triune_scope::*;
@@ -11,6 +12,7 @@ pub use triune_worker as worker;
 
 pub mod prelude {
     //! What a program that uses triune imports in one go.
-    pub use triune_scope::{Child, Error, FutureExt as _, Nursery, Result, nursery};
+    pub use triune_actor::{Context, Dialog, In, NurseryActorExt as _, Out, Portal, Started};
+    pub use triune_scope::{Child, Context as _, Error, FutureExt as _, Nursery, Result, nursery};
     pub use triune_worker::{NurseryWorkerExt as _, job};
 }

@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use triune_scope::{CancelReason, Cause, Error, Run};
 
 pub use linkme;
+pub use triune_actor::__private as actor;
 pub use triune_process::constructor;
 pub use triune_worker::__private as worker;
 
