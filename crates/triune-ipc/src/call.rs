@@ -14,9 +14,12 @@ use crate::mux::Shared;
 
 /// A call that was made; awaits to the bytes of its result. Made by [`Link::call`](crate::Link::call).
 ///
-/// Dropping it before the answer is there sends CANCEL. To cancel *and* hear how the call ended, use
-/// [`cancel`](PendingCall::cancel) and go on waiting. When the link ends, it ends at once with
-/// [`CallEnd::Lost`] or [`CallEnd::NotSent`].
+/// When the link ends, it ends at once with [`CallEnd::Lost`] or [`CallEnd::NotSent`].
+///
+/// # Cancel safety
+/// Dropping it before the answer is there sends CANCEL; the handler over there may still be at work, and its
+/// answer is thrown away. To cancel *and* hear how the call ended, use [`cancel`](PendingCall::cancel) and
+/// go on waiting. Waiting by reference (`&mut call`) and giving up the wait loses nothing.
 #[must_use = "dropping a call cancels it; await it for its result"]
 pub struct PendingCall {
     shared: Arc<Shared>,

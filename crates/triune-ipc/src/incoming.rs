@@ -148,6 +148,9 @@ impl fmt::Debug for Responder {
 }
 
 /// Waits for the cancellation of a request; see [`Responder::cancelled`].
+///
+/// # Cancel safety
+/// Nothing is lost: the cancellation is told to each future that is made.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 pub struct Cancelled<'a> {

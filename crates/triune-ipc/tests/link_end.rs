@@ -106,9 +106,9 @@ async fn the_last_words_of_a_peer_are_heard_although_it_takes_no_more() {
         raw.send(Header::new(Kind::Reply, call.id).to_caller(), b"last words").await;
         drop(raw);
         // Makes the driver write into a socket that nobody reads.
-        link.call(0, Bytes::new())
+        (link.call(0, Bytes::new()),)
     };
-    let (end, third) = tokio::join!(driver.run(), peer);
+    let (end, (third,)) = tokio::join!(driver.run(), peer);
     assert!(matches!(end, LinkEnd::Eof), "{end:?}");
     assert_eq!(first.await.unwrap(), "last words");
     assert!(matches!(second.await, Err(CallEnd::Lost(LinkEnd::Eof))));
@@ -137,13 +137,14 @@ async fn a_goodbye_is_said_after_all_that_is_queued() {
 #[tokio::test]
 async fn an_answer_that_was_received_outlives_the_link() {
     let ((link, driver, _none), (_other, other_driver, incoming)) = pair().await;
-    let call = alongside(async { tokio::join!(driver.run(), other_driver.run(), echo(incoming)) }, async {
-        let call = link.call(0, bytes("kept"));
-        // The answers come in order: when this one is there, so is the other.
-        link.call(0, Bytes::new()).await.unwrap();
-        call
-    })
-    .await;
+    let (call,) =
+        alongside(async { tokio::join!(driver.run(), other_driver.run(), echo(incoming)) }, async {
+            let call = link.call(0, bytes("kept"));
+            // The answers come in order: when this one is there, so is the other.
+            link.call(0, Bytes::new()).await.unwrap();
+            (call,)
+        })
+        .await;
     assert!(matches!(link.ended().await, LinkEnd::Closed));
     assert_eq!(call.await.unwrap(), "kept");
 }

@@ -14,6 +14,7 @@
 
 mod callee;
 mod caller;
+mod items;
 mod outgoing;
 mod state;
 mod stream;

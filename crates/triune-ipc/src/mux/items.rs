@@ -1,0 +1,169 @@
+//! Items of dialogs: what the sending and the receiving handles do with the state.
+
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use triune_wire::{Header, Kind};
+
+use super::outgoing::Lane;
+use super::state::State;
+use super::stream::StreamKey;
+use super::wake::{Wakes, register};
+use crate::{CallEnd, SendErrorKind};
+
+impl State {
+    /// The header of a frame of this kind for this stream, if such a frame may still be sent.
+    fn header(&self, key: StreamKey, kind: Kind) -> Option<Header> {
+        match key {
+            StreamKey::Ours(slot) => {
+                let request = self.requests.get(slot)?;
+                (request.terminal.is_none() && request.id != 0).then(|| Header::new(kind, request.id))
+            }
+            StreamKey::Theirs(id) => self.served.contains_key(&id).then(|| Header::new(kind, id).to_caller()),
+        }
+    }
+
+    /// Marks that a CREDIT is due.
+    pub(super) fn credit_due(&mut self, key: StreamKey) {
+        if let Some(stream) = self.stream(key)
+            && !stream.credit_due
+        {
+            stream.credit_due = true;
+            self.credits_due.push_back(key);
+        }
+    }
+
+    pub(super) fn send_credit(&mut self, key: StreamKey) {
+        let Some(mut header) = self.header(key, Kind::Credit) else { return };
+        // The key may be that of an earlier dialog in the same slot.
+        let Some(stream) = self.stream(key).filter(|stream| stream.credit_due) else { return };
+        let (credit, flags) = stream.take_credit();
+        header.flags |= flags;
+        self.out.push(Lane::Control, header, &credit.to_bytes(), Bytes::new());
+    }
+
+    /// Sends an item, or says why not; without credit or room, registers the waker.
+    pub(crate) fn poll_send(
+        &mut self,
+        key: StreamKey,
+        item: &Bytes,
+        waker: Option<&Waker>,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<(), SendErrorKind>> {
+        if let Some(why) = self.send_refusal(key) {
+            return Poll::Ready(Err(why));
+        }
+        let max = self.peer.max_frame as usize;
+        if item.len() > max {
+            return Poll::Ready(Err(SendErrorKind::TooLarge { len: item.len(), max }));
+        }
+        let has_room = self.has_room();
+        let Some(stream) = self.stream(key) else { return Poll::Ready(Err(SendErrorKind::Ended)) };
+        if stream.peer_closed || stream.send_ended {
+            return Poll::Ready(Err(SendErrorKind::Ended));
+        }
+        if !stream.started && matches!(key, StreamKey::Theirs(_)) {
+            return Poll::Ready(Err(SendErrorKind::NotStarted));
+        }
+        let may_send = stream.may_send();
+        if !may_send || !has_room {
+            if let Some(waker) = waker {
+                register(&mut stream.send_waker, waker, wakes);
+                if may_send && !std::mem::replace(&mut stream.wants_room, true) {
+                    self.wants_room.push(key);
+                }
+            }
+            return Poll::Pending;
+        }
+        stream.sent(item.len());
+        if let Some(header) = self.header(key, Kind::Item) {
+            self.out.push(Lane::Bulk, header, &[], item.clone());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn send_refusal(&self, key: StreamKey) -> Option<SendErrorKind> {
+        match key {
+            StreamKey::Ours(slot) => match self.requests.get(slot)?.terminal.as_ref()? {
+                Err(CallEnd::Lost(end) | CallEnd::NotSent(end)) => Some(SendErrorKind::Lost(end.clone())),
+                _ => Some(SendErrorKind::Ended),
+            },
+            StreamKey::Theirs(id) => match (&self.end, self.served.get(&id)) {
+                (Some(end), _) => Some(SendErrorKind::Lost(end.clone())),
+                (None, Some(served)) => served.cancel.clone().map(SendErrorKind::Cancelled),
+                (None, None) => Some(SendErrorKind::Ended),
+            },
+        }
+    }
+
+    /// Ends the sending direction of a stream, once.
+    pub(crate) fn end_stream(&mut self, key: StreamKey) {
+        let Some(stream) = self.stream(key) else { return };
+        let was_ended = std::mem::replace(&mut stream.send_ended, true);
+        // Before STARTED the caller sends nothing; `on_started` makes up for it.
+        if stream.started && !was_ended {
+            self.push_end(key);
+        }
+    }
+
+    pub(super) fn push_end(&mut self, key: StreamKey) {
+        if self.end.is_none()
+            && let Some(header) = self.header(key, Kind::End)
+        {
+            self.out.push(Lane::Bulk, header, &[], Bytes::new());
+        }
+    }
+
+    pub(crate) fn poll_recv(
+        &mut self,
+        key: StreamKey,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<Option<Bytes>, CallEnd>> {
+        // A handler hears of its cancellation before what else is there: it is meant to stop.
+        if let StreamKey::Theirs(id) = key
+            && let Some(message) = self.served.get(&id).and_then(|served| served.cancel.clone())
+        {
+            return Poll::Ready(Err(CallEnd::Cancelled(message)));
+        }
+        let Some(stream) = self.stream(key) else {
+            return Poll::Ready(self.end.clone().map_or(Ok(None), |end| Err(CallEnd::Lost(end))));
+        };
+        if let Some((item, credit_due)) = stream.take_item() {
+            if credit_due {
+                self.credit_due(key);
+            }
+            return Poll::Ready(Ok(Some(item)));
+        }
+        let recv_ended = stream.recv_ended;
+        let terminal = match key {
+            StreamKey::Ours(slot) => self.requests.get(slot).and_then(|request| request.terminal.as_ref()),
+            StreamKey::Theirs(_) => None,
+        };
+        match terminal {
+            Some(Ok(_)) => return Poll::Ready(Ok(None)),
+            Some(Err(end)) => return Poll::Ready(Err(end.clone())),
+            None if recv_ended => return Poll::Ready(Ok(None)),
+            None => {}
+        }
+        if let Some(end) = &self.end {
+            return Poll::Ready(Err(CallEnd::Lost(end.clone())));
+        }
+        if let Some(stream) = self.stream(key) {
+            register(&mut stream.recv_waker, waker, wakes);
+        }
+        Poll::Pending
+    }
+
+    /// The receiving half is gone: what is there is dropped, and the sender is told to stop.
+    pub(crate) fn close_receiver(&mut self, key: StreamKey) {
+        let is_caller = matches!(key, StreamKey::Ours(_));
+        let Some(stream) = self.stream(key) else { return };
+        stream.receiver_gone = true;
+        stream.inbox.clear();
+        // Before STARTED the caller sends nothing; `on_started` makes up for it.
+        if !stream.recv_ended && (stream.started || !is_caller) {
+            self.credit_due(key);
+        }
+    }
+}
