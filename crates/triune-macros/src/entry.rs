@@ -62,11 +62,8 @@ pub(crate) fn test(args: TokenStream, item: TokenStream) -> syn::Result<TokenStr
 /// Parses and checks the function under the attribute.
 fn function(item: TokenStream, attribute: &str, shape: &str) -> syn::Result<ItemFn> {
     let misplaced = format!("`#[triune::{attribute}]` goes on an async function: `{shape}`");
-    let function: ItemFn = syn::parse2(item).map_err(|error| {
-        let mut hint = Error::new(error.span(), &misplaced);
-        hint.combine(error);
-        hint
-    })?;
+    let function: ItemFn =
+        syn::parse2(item).map_err(|error| Error::new(error.span(), format!("{misplaced}: {error}")))?;
     let sig = &function.sig;
     if sig.asyncness.is_none() {
         return Err(Error::new(sig.fn_token.span, misplaced));

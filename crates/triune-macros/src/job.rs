@@ -23,10 +23,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> syn::Result<TokenS
         return Err(Error::new(token.span(), "`#[triune::job]` takes no options"));
     }
     let function: ItemFn = syn::parse2(item).map_err(|error| {
-        let mut hint =
-            Error::new(error.span(), "`#[triune::job]` goes on a function: `fn name(x: T, ..) -> R`");
-        hint.combine(error);
-        hint
+        let text = format!("`#[triune::job]` goes on a function, `fn name(x: T, ..) -> R`: {error}");
+        Error::new(error.span(), text)
     })?;
     check_signature(&function.sig)?;
     let arguments = arguments(&function.sig)?;

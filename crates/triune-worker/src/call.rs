@@ -10,11 +10,21 @@ use triune_wire::Report;
 use crate::report;
 
 /// What an argument of a job must be. Implemented for every type that is serialisable both ways and owned.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a job",
+    label = "does not cross into another process",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it must also be `Send` and own what it holds"
+)]
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 
 /// What the result of a job must be. Implemented for every type that is serialisable both ways and owned.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a job",
+    label = "does not cross into another process",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it must also be `Send` and own what it holds"
+)]
 pub trait Output: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Output for T {}

@@ -44,8 +44,10 @@ pub(crate) async fn supervise(pool: Arc<Pool>, worker: Arc<Worker>) {
 async fn live(pool: &Pool, worker: &Worker) {
     let end = match boot(worker).await {
         Ok((connection, driver)) => {
-            pool.started(worker);
             worker.set_connection(Ok(connection.clone()));
+            if !pool.started(worker) {
+                connection.process.kill();
+            }
             Some(serve(pool, worker, &connection, driver).await)
         }
         Err(failure) => {

@@ -60,6 +60,7 @@ impl Lease {
     /// Dropping the future loses only the permit, which is given back to the pool. Cancels are not seen.
     pub(crate) async fn bury(mut self) -> (OwnedSemaphorePermit, Option<End>) {
         // It may only have closed its link.
+        self.pool.condemn(&self.worker, None);
         self.worker.kill();
         let end = shield_unbounded(self.worker.ended()).await;
         (self.take_permit(), end)

@@ -13,6 +13,7 @@
 //! 2. Waiting calls are admitted first come, first served; idle workers are used last in, first out, because the one that
 //!    was used last has the warmest caches.
 //! 3. Nothing is killed, woken or dropped under the lock.
+//! 4. Whoever kills a worker has condemned it before, under the lock.
 
 mod lease;
 mod state;
@@ -89,9 +90,10 @@ impl Pool {
         Some(Lease::new(Arc::clone(self), worker, permit))
     }
 
-    /// The worker is up, and works for the call that had it started.
-    pub(crate) fn started(&self, worker: &Worker) {
-        self.state().started(worker.id);
+    /// The worker is up, its connection is known. False if nobody wants it any more: who condemned it may not have seen
+    /// the connection, and has left the kill to its supervisor. One of the two sees the other, by the lock.
+    pub(crate) fn started(&self, worker: &Worker) -> bool {
+        self.state().started(worker.id)
     }
 
     /// The worker has done its job. Says so if it is to leave, because the pool was closed meanwhile.

@@ -93,32 +93,34 @@ impl State {
         worker
     }
 
-    pub(super) fn started(&mut self, id: u64) {
-        if let Some(slot) = self.slots.get_mut(&id)
-            && let Phase::Starting(policy) = slot.phase
-        {
-            slot.phase = Phase::Busy(policy);
+    /// The worker is up. False if it was condemned meanwhile.
+    pub(super) fn started(&mut self, id: u64) -> bool {
+        let Some(slot) = self.slots.get_mut(&id) else { return false };
+        match slot.phase {
+            Phase::Starting(policy) => slot.phase = Phase::Busy(policy),
+            // Its caller was faster, and has had its answer already.
+            Phase::Busy(_) | Phase::Idle => {}
+            Phase::Dying(_) => return false,
         }
+        true
     }
 
     /// The worker has done its job. True if it is to leave instead of waiting for the next.
     pub(super) fn readmit(&mut self, id: u64) -> bool {
         let Some(slot) = self.slots.get_mut(&id) else { return false };
         match slot.phase {
-            Phase::Busy(_) if self.closed => {
+            Phase::Starting(_) | Phase::Busy(_) if self.closed => {
                 slot.phase = Phase::Dying(None);
                 true
             }
-            Phase::Busy(_) => {
+            Phase::Starting(_) | Phase::Busy(_) => {
                 slot.phase = Phase::Idle;
                 self.idle.push(Arc::clone(&slot.worker));
                 false
             }
             // It died right behind its reply.
             Phase::Dying(_) => false,
-            Phase::Starting(_) | Phase::Idle => {
-                unreachable!("only a worker that was given a job is readmitted")
-            }
+            Phase::Idle => unreachable!("only a worker that was given a job is readmitted"),
         }
     }
 
@@ -153,10 +155,11 @@ impl State {
                 slot.phase = Phase::Dying(None);
             }
         }
-        for slot in self.slots.values() {
+        for slot in self.slots.values_mut() {
             match slot.phase {
                 Phase::Starting(_) | Phase::Busy(Policy::Kill) => {
-                    leaving.occupied.push(Arc::clone(&slot.worker))
+                    slot.phase = Phase::Dying(None);
+                    leaving.occupied.push(Arc::clone(&slot.worker));
                 }
                 // Its caller, or the system task that took over from it, readmits it at the end.
                 Phase::Busy(Policy::Finish) | Phase::Dying(_) | Phase::Idle => {}

@@ -15,7 +15,7 @@ fn idle(count: u64) -> State {
     let mut state = State::default();
     for id in 1..=count {
         assert_eq!(state.start(Policy::Kill).id, id);
-        state.started(id);
+        assert!(state.started(id));
     }
     (1..=count).for_each(|id| assert!(!state.readmit(id)));
     state
@@ -72,6 +72,27 @@ fn a_place_that_comes_after_the_death_is_not_lost() {
     drop(state.bury(1));
     drop(state.condemn(1, Some(permit(&limiter))));
     assert_eq!(limiter.available_permits(), 1);
+}
+
+#[test]
+fn a_worker_that_was_condemned_while_it_started_is_not_wanted() {
+    let mut state = State::default();
+    let id = state.start(Policy::Kill).id;
+    drop(state.condemn(id, None));
+    assert!(!state.started(id));
+    let id = state.start(Policy::Finish).id;
+    drop(state.close());
+    assert!(!state.started(id));
+    assert!(!state.readmit(id));
+}
+
+#[test]
+fn a_caller_may_be_faster_than_the_supervisor() {
+    let mut state = State::default();
+    let id = state.start(Policy::Kill).id;
+    assert!(!state.readmit(id));
+    assert!(state.started(id));
+    assert_eq!(take(&mut state), Some(id));
 }
 
 #[test]
