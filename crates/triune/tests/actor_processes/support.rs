@@ -7,25 +7,25 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 
 /// A place where processes leave messages, so that a test waits for what happens over there and not for a time.
-pub struct Bell {
+pub(crate) struct Bell {
     dir: tempfile::TempDir,
     socket: UnixDatagram,
 }
 
 impl Bell {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(dir.path().join("bell")).unwrap();
         Self { dir, socket }
     }
 
     /// Where to ring, to be handed to an endpoint.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("bell")
     }
 
     /// The next message.
-    pub async fn next(&self) -> String {
+    pub(crate) async fn next(&self) -> String {
         let mut buffer = [0; 4096];
         let received = tokio::time::timeout(Duration::from_secs(20), self.socket.recv(&mut buffer)).await;
         let len = received.expect("the bell rings in time").unwrap();
@@ -33,7 +33,7 @@ impl Bell {
     }
 
     /// A message that was left already.
-    pub fn waiting(&self) -> Option<String> {
+    pub(crate) fn waiting(&self) -> Option<String> {
         let mut buffer = [0; 4096];
         let len = self.socket.try_recv(&mut buffer).ok()?;
         Some(String::from_utf8(buffer[..len].to_vec()).unwrap())
@@ -41,13 +41,13 @@ impl Bell {
 }
 
 /// Leaves a message. A bell that is gone is nobody's problem.
-pub fn ring(path: &Path, message: &str) {
+pub(crate) fn ring(path: &Path, message: &str) {
     let sent = StdDatagram::unbound().and_then(|socket| socket.send_to(message.as_bytes(), path));
     drop(sent);
 }
 
 /// Rings when it is dropped: the task that owned it is gone.
-pub struct RingOnDrop(pub PathBuf, pub &'static str);
+pub(crate) struct RingOnDrop(pub(crate) PathBuf, pub(crate) &'static str);
 
 impl Drop for RingOnDrop {
     fn drop(&mut self) {
@@ -56,7 +56,7 @@ impl Drop for RingOnDrop {
 }
 
 /// `kill -9`.
-pub fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }

@@ -8,8 +8,7 @@ use triune::prelude::*;
 use triune::{CancelScope, Outcome, shield_unbounded};
 use triune_testing::LeakGuard;
 
-mod actor_support;
-use actor_support::{Bell, RingOnDrop, ring};
+use crate::support::{Bell, RingOnDrop, ring};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Tick {

@@ -8,8 +8,7 @@ use triune::prelude::*;
 use triune::{CancelScope, Cause, Outcome, shield_unbounded};
 use triune_testing::LeakGuard;
 
-mod actor_support;
-use actor_support::{Bell, RingOnDrop, ring};
+use crate::support::{Bell, RingOnDrop, ring};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Fault {
@@ -230,12 +229,12 @@ async fn a_panic_arrives_with_its_place_and_the_actor_goes_on() {
         assert!(error.is_panic());
         let report = error.report().unwrap();
         assert_eq!((report.kind, report.message.as_str()), (ReportKind::Panic, "boom!"));
-        assert!(report.location.as_ref().unwrap().contains("actor_call.rs:"), "{report:?}");
+        assert!(report.location.as_ref().unwrap().contains("call.rs:"), "{report:?}");
 
         let error = actor.call(explode_in_a_child::with()).await.unwrap_err();
         let report = error.report().unwrap();
         assert_eq!((report.kind, report.message.as_str()), (ReportKind::Panic, "deep down"));
-        assert!(report.location.as_ref().unwrap().contains("actor_call.rs:"), "{report:?}");
+        assert!(report.location.as_ref().unwrap().contains("call.rs:"), "{report:?}");
 
         assert_eq!(actor.call(add::with(1, 1)).await?, 2);
         Ok(())
