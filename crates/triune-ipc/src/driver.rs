@@ -93,7 +93,8 @@ impl Driver {
     }
 
     /// Whether the link ended because the other side went away before it had read everything that was written
-    /// to it. The request that was written last has then provably not been read in full.
+    /// to it. The last bytes that were written have then provably not been read: those of the last request, if
+    /// nothing was written after it (no CANCEL of it, no CREDIT).
     ///
     /// False means that this is not known.
     pub const fn left_unread(&self) -> bool {

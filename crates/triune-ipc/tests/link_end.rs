@@ -148,3 +148,20 @@ async fn an_answer_that_was_received_outlives_the_link() {
     assert!(matches!(link.ended().await, LinkEnd::Closed));
     assert_eq!(call.await.unwrap(), "kept");
 }
+
+#[tokio::test]
+async fn a_peer_that_leaves_a_request_unread_is_noticed() {
+    for reads_it in [false, true] {
+        let (mut raw, (link, mut driver, _incoming)) = Raw::connect(config("this")).await;
+        let call = link.call(0, bytes("once only"));
+        assert!(driver.drive().now_or_never().is_none(), "the request is written, the link goes on");
+        if reads_it {
+            assert_eq!(raw.recv().await.unwrap().kind, Kind::Call);
+        }
+        drop(raw);
+        assert!(matches!(driver.drive().await, LinkEnd::Eof));
+        assert_eq!(driver.left_unread(), !reads_it);
+        drop(driver);
+        assert!(matches!(call.await, Err(CallEnd::Lost(LinkEnd::Eof))));
+    }
+}
