@@ -53,6 +53,7 @@ impl Portal {
     {
         let DialogCall { request, decode_started, .. } = call;
         checkpoint().await?;
+        self.shared.check_open().map_err(CallError::<E>::Closed)?;
         let arguments = request.arguments.clone().map_err(CallError::<E>::Encode)?;
         let _in_flight = self.shared.enter();
         let (mut pending, sender, receiver) = self.shared.link.open(request.entry.target(), arguments);

@@ -13,6 +13,7 @@
 //! 2. The link is moved by code that no cancel reaches, until the last request has answered.
 //! 3. When the parent is gone, everything is cancelled, and after the grace the process ends, whatever its code is doing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use triune_process::{Boot, ROLES, Role, exit_code, exit_now};
 use triune_scope::{CancelReason, CancelScope, Cause};
 
 use crate::builder::ROLE;
-use crate::identity::become_actor;
+use crate::identity::{become_actor, parent_path};
 
 mod panic;
 mod request;
@@ -71,7 +72,7 @@ fn main(boot: Boot) -> u8 {
 /// What the lifeline's thread does when the parent is gone.
 fn orphaned(root: CancelScope, grace: Arc<AtomicU64>) -> impl FnOnce() + Send + 'static {
     move || {
-        root.cancel(CancelReason::new(Cause::Parent, "the parent process is gone"));
+        root.cancel(parent_gone("the parent process is gone"));
         let until = Instant::now() + Duration::from_millis(grace.load(Ordering::Relaxed));
         // The main thread ends the process earlier, if it can.
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -79,6 +80,11 @@ fn orphaned(root: CancelScope, grace: Arc<AtomicU64>) -> impl FnOnce() + Send + 
         }
         exit_now(exit_code::PARENT_GONE)
     }
+}
+
+/// The parent is the other side of everything that goes on here.
+fn parent_gone(how: impl Into<Cow<'static, str>>) -> CancelReason {
+    CancelReason::new(Cause::Peer, how).with_by(parent_path())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -30,6 +30,44 @@ pub struct In<T>(PhantomData<fn() -> T>);
 /// when the endpoint calls [`started`](Self::started), which gives the caller its first value and the endpoint the open [`Dialog`].
 ///
 /// Compared to a channel: both ends live exactly as long as their two tasks, and each learns why the other is gone.
+///
+/// ```
+/// use triune_actor::{Context, In, Out, Started};
+///
+/// // With `#[triune::endpoint]`, this is an endpoint.
+/// async fn doubled(cx: Context<Started<&'static str>, Out<u64>, In<u32>>) -> triune_scope::Result<usize> {
+///     let mut dialog = cx.started("send me numbers").await?;
+///     let mut count = 0;
+///     while let Some(number) = dialog.recv().await? {
+///         dialog.send(u64::from(number) * 2).await?;
+///         count += 1;
+///     }
+///     Ok(count)
+/// }
+/// ```
+///
+/// Nothing can be streamed before the dialog has started:
+///
+/// ```compile_fail,E0599
+/// use triune_actor::{Context, In, Out, Started};
+///
+/// async fn hasty(mut cx: Context<Started<()>, Out<u64>, In<u32>>) -> triune_scope::Result {
+///     cx.send(1).await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// And it starts once:
+///
+/// ```compile_fail,E0382
+/// use triune_actor::{Context, In, Out, Started};
+///
+/// async fn eager(cx: Context<Started<u8>, Out<u64>, In<u32>>) -> triune_scope::Result {
+///     cx.started(1).await?;
+///     cx.started(2).await?;
+///     Ok(())
+/// }
+/// ```
 #[must_use = "an endpoint that drops its context without `started` fails its caller"]
 pub struct Context<S, O, I> {
     raw: EndpointDialog,

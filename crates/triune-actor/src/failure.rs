@@ -250,3 +250,6 @@ fn add_context(report: &mut Report, error: &triune_scope::Error) {
         report.chain.insert(0, between.to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,14 @@ pub fn current_name() -> Option<&'static str> {
     current_path().rsplit('/').next().filter(|name| !name.is_empty())
 }
 
+/// The path of the actor, or the root, that started this one.
+pub(crate) fn parent_path() -> &'static str {
+    match current_path().rsplit_once('/') {
+        None | Some(("", _)) => "/",
+        Some((parent, _)) => parent,
+    }
+}
+
 /// Called once, when this process becomes an actor.
 pub(crate) fn become_actor(path: String) {
     // A second call could only come from a second boot in one process, which the entry rules out; the first path stays.

@@ -43,6 +43,7 @@ impl Portal {
     pub async fn call<O, E>(&self, call: Call<O, E>) -> Result<O, CallError<E>> {
         let request = call.request;
         checkpoint().await.map_err(CallError::Cancelled)?;
+        self.shared.check_open().map_err(CallError::Closed)?;
         let arguments = request.arguments.clone().map_err(CallError::Encode)?;
         let _in_flight = self.shared.enter();
         let mut pending = self.shared.link.call(request.entry.target(), arguments);

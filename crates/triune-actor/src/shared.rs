@@ -124,9 +124,21 @@ impl Shared {
         }
     }
 
+    /// Refuses a request to an actor that is being stopped, or was.
+    pub(crate) fn check_open(&self) -> Result<(), Closed> {
+        match self.stop_reason() {
+            Some(reason) => Err(Closed::new(&self.path, Some(reason), LinkEnd::Closed)),
+            None => Ok(()),
+        }
+    }
+
     /// Why a request left no value.
     pub(crate) fn failure<O, E>(&self, request: &Request<O, E>, end: CallEnd) -> CallError<E> {
         match end {
+            // It was on its way when the actor was asked to stop.
+            CallEnd::Failed(report) if report.kind == ReportKind::Unknown && self.stop_reason().is_some() => {
+                self.lost(LinkEnd::Closed)
+            }
             CallEnd::Failed(report) => reported(request, *report),
             CallEnd::Cancelled(message) => {
                 CallError::PeerCancelled(PeerCancelled::new(Some(self.path.clone()), from_message(&message)))

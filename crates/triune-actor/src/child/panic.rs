@@ -93,3 +93,6 @@ fn caught(payload: &(dyn Any + Send), seen: &mut Vec<Seen>) -> Caught {
     let place = at.map(|at| seen.swap_remove(at).place).unwrap_or_default();
     Caught { message, place }
 }
+
+#[cfg(test)]
+mod tests;

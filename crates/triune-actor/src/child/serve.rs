@@ -1,5 +1,6 @@
 //! The loop of an actor: takes requests until it is asked to end or its parent is gone.
 
+use std::borrow::Cow;
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use triune_ipc::{Config, Incoming, Link, LinkEnd, Request, connect};
 use triune_process::{build_id, exit_code};
-use triune_scope::{CancelReason, CancelScope, Cause, FutureExt, Nursery, Result, Run, nursery};
+use triune_scope::{CancelScope, FutureExt, Nursery, Result, Run, nursery};
 use triune_wire::{BuildId, Hello};
 
-use super::{Settings, fail, millis, request};
+use super::{Settings, fail, millis, parent_gone, request};
 use crate::builder::ROLE;
 use crate::identity::current_path;
 use crate::reason::from_message;
@@ -38,7 +39,7 @@ pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU
             if link_end.is_none()
                 && let Poll::Ready(end) = moving.as_mut().poll(cx)
             {
-                root.cancel(CancelReason::new(Cause::Parent, parent_gone(&end)));
+                root.cancel(parent_gone(how(&end)));
                 // The requests learn of it by their scope; what they wait for on the link is over.
                 link.close(end.clone());
                 link_end = Some(end);
@@ -66,10 +67,10 @@ async fn flush(link: &Link, mut driver: triune_ipc::Driver) {
     }
 }
 
-fn parent_gone(end: &LinkEnd) -> String {
+fn how(end: &LinkEnd) -> Cow<'static, str> {
     match end {
-        LinkEnd::Eof => "the parent process is gone".to_owned(),
-        end => format!("the link to the parent has ended: {end}"),
+        LinkEnd::Eof => "the parent process is gone".into(),
+        end => format!("the link to the parent has ended: {end}").into(),
     }
 }
 

@@ -109,8 +109,15 @@ impl PeerCancelled {
 impl fmt::Display for PeerCancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.actor {
-            Some(actor) => write!(f, "actor `{actor}` was cancelled: {}", self.reason),
-            None => write!(f, "the actor was cancelled: {}", self.reason),
+            Some(actor) => write!(f, "actor `{actor}` was cancelled")?,
+            None => f.write_str("the actor was cancelled")?,
+        }
+        if let Some(by) = self.reason.by() {
+            write!(f, " by `{by}`")?;
+        }
+        match self.reason.message() {
+            "" => write!(f, ": {}", self.reason.cause()),
+            message => write!(f, ": {message}"),
         }
     }
 }

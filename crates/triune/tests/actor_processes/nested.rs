@@ -139,6 +139,11 @@ async fn actors_below_one_that_is_killed_are_gone_soon() {
         });
         pids(&bell, 3).await;
         kill(actor.pid());
+        // They had the time to clean up.
+        for _ in 0..2 {
+            let seen = triune::shield_unbounded(bell.next()).await;
+            assert_eq!(seen, "the parent process is gone|/top");
+        }
         std::future::pending::<Result>().await
     })
     .await

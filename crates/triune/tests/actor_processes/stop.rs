@@ -6,9 +6,9 @@ use std::time::Duration;
 use triune::actor::{CallError, Ladder, StartError};
 use triune::prelude::*;
 use triune::{CancelScope, Outcome, shield_unbounded};
-use triune_testing::LeakGuard;
+use triune_testing::{LeakGuard, processes_of_tree};
 
-use crate::support::{Bell, ring};
+use crate::support::{Bell, freeze, ring};
 
 #[triune::endpoint]
 async fn add(a: i64, b: i64) -> i64 {
@@ -124,6 +124,8 @@ async fn a_portal_stops_its_actor_alone() {
         assert_eq!(bell.next().await, "begun");
         actor.cancel("you are done");
         actor.cancel("a second reason does not count");
+        let refused = actor.call(add::with(1, 1)).await.unwrap_err();
+        assert!(refused.is_closed(), "{refused:?}");
         let report = actor.wait().await?;
         assert!(report.is_graceful(), "{report}");
         assert_eq!(report.stop_reason().unwrap().message(), "you are done");
@@ -173,9 +175,26 @@ async fn a_busy_endpoint_is_ended_by_the_ladder_and_its_caller_hears_of_a_death(
 }
 
 #[triune::test]
-async fn a_nursery_with_a_busy_actor_ends_within_the_ladder() {
-    let bell = Bell::new();
+async fn a_stopped_process_is_killed_at_the_end_of_the_ladder() {
     let guard = LeakGuard::new();
+    nursery(async |n| {
+        let ladder = Ladder::new(Duration::from_millis(20), Duration::from_millis(20));
+        let actor = n.actor("frozen").ladder(ladder).start().await?;
+        freeze(actor.pid());
+        actor.cancel("time is up");
+        // It cannot take the SIGTERM.
+        assert_eq!(actor.wait().await?.exit().unwrap().signal(), Some(9));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    guard.settle().await;
+}
+
+#[triune::test]
+async fn a_nursery_with_a_busy_actor_ends_within_the_ladder() {
+    let guard = LeakGuard::new();
+    let bell = Bell::new();
     let error = nursery(async |n| {
         let actor = n.actor("spinner").grace(Duration::from_millis(20)).start().await?;
         n.spawn({
@@ -188,7 +207,9 @@ async fn a_nursery_with_a_busy_actor_ends_within_the_ladder() {
     .await
     .unwrap_err();
     assert_eq!(error.group().unwrap().primary().error().to_string(), "the body's own");
-    guard.check().expect("the process is gone when the nursery returns, though it never cooperated");
+    let left = processes_of_tree();
+    assert!(left.is_empty(), "gone when the nursery returns, though it never cooperated: {left:?}");
+    drop(bell);
     guard.settle().await;
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixDatagram;
 
 /// A place where processes leave messages, so that a test waits for what happens over there and not for a time.
@@ -57,6 +58,14 @@ impl Drop for RingOnDrop {
 
 /// `kill -9`.
 pub(crate) fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    send(pid, Signal::KILL);
+}
+
+/// `kill -STOP`.
+pub(crate) fn freeze(pid: u32) {
+    send(pid, Signal::STOP);
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
 }
