@@ -3,6 +3,8 @@
 //! There is no `#[triune::test]` in this file on purpose: it would bring the entry with it. A child is this test program once more, which
 //! runs the tests again, and each of them sees that it is in a child.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use std::time::Duration;
 
 use triune::actor::StartError;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use triune_ipc::{Config, Incoming, Link, LinkEnd, Request, connect};
+use triune_ipc::{Config, ConnectError, Incoming, Link, LinkEnd, Request, connect};
 use triune_process::{build_id, exit_code};
 use triune_scope::{CancelScope, FutureExt, Nursery, Result, Run, nursery};
 use triune_wire::{BuildId, Hello};
@@ -25,6 +25,8 @@ pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU
     let hello = Hello::new(BuildId::new(build_id()), ROLE, current_path());
     let (link, mut driver, incoming) = match connect(stream, Config::new(hello)).await {
         Ok(connected) => connected,
+        // The parent has given the start up, or is gone. Nobody wants to hear of it.
+        Err(ConnectError::Closed) => return exit_code::PARENT_GONE,
         Err(error) => return fail(&error.to_string()),
     };
     if let Ok(settings) = triune_wire::decode::<Settings>(&link.peer().config) {

@@ -546,6 +546,15 @@ async fn try_send_gives_the_item_back_when_the_window_is_full_and_a_cancel_still
 
 #[triune::test]
 async fn many_dialogs_run_side_by_side_in_parallel_tasks() {
+    many_dialogs().await;
+}
+
+#[triune::test(flavor = "multi_thread")]
+async fn many_dialogs_run_side_by_side_in_parallel_tasks_on_many_threads() {
+    many_dialogs().await;
+}
+
+async fn many_dialogs() {
     let guard = LeakGuard::new();
     nursery(async |n| {
         let actor = n.actor("ticker").start().await?;

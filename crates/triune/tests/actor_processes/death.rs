@@ -79,6 +79,15 @@ async fn an_idle_actor_that_is_killed_fails_its_nursery_once() {
 
 #[triune::test]
 async fn an_actor_that_is_killed_in_calls_resolves_all_of_them_and_is_reported_once() {
+    killed_in_calls().await;
+}
+
+#[triune::test(flavor = "multi_thread")]
+async fn an_actor_that_is_killed_in_calls_resolves_all_of_them_and_is_reported_once_on_many_threads() {
+    killed_in_calls().await;
+}
+
+async fn killed_in_calls() {
     let guard = LeakGuard::new();
     let bell = Bell::new();
     let error = nursery(async |n| {
@@ -140,6 +149,15 @@ async fn a_call_sees_the_death_typed() {
 
 #[triune::test]
 async fn an_actor_that_is_killed_while_streaming_ends_the_block() {
+    killed_while_streaming().await;
+}
+
+#[triune::test(flavor = "multi_thread")]
+async fn an_actor_that_is_killed_while_streaming_ends_the_block_on_many_threads() {
+    killed_while_streaming().await;
+}
+
+async fn killed_while_streaming() {
     let guard = LeakGuard::new();
     for _ in 0..5 {
         let error = nursery(async |n| {

@@ -259,6 +259,15 @@ async fn names_that_would_break_a_path_are_refused_before_a_process_exists() {
 
 #[triune::test]
 async fn a_cancelled_start_leaves_no_process() {
+    cancelled_starts().await;
+}
+
+#[triune::test(flavor = "multi_thread")]
+async fn a_cancelled_start_leaves_no_process_on_many_threads() {
+    cancelled_starts().await;
+}
+
+async fn cancelled_starts() {
     let guard = LeakGuard::new();
     nursery(async |n| {
         // Cancelled at every turn of the event loop until a start comes through.
