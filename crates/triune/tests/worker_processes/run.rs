@@ -42,7 +42,7 @@ fn a_job_runs_in_another_process_and_its_result_comes_back() {
         let pid = worker::run(process_number::with()).await?;
         assert_ne!(pid, std::process::id());
         assert_eq!(worker::run(inner::echo::with(vec![])).await?, []);
-        let large = vec![7; 5 << 20];
+        let large = vec![7; 300 << 10];
         assert_eq!(worker::run(inner::echo::with(large.clone())).await?, large);
         Ok(())
     });
