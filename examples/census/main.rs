@@ -26,11 +26,15 @@ use triune::prelude::*;
 
 use ledger::{Entry, Summary, Totals, keep_ledger};
 use options::{Asked, Options};
+use read::Desk;
 use shot::Shot;
 use view::View;
 
-/// How many files are read at a time, for each worker that counts.
-const FILES_PER_WORKER: usize = 2;
+/// How many pieces of text are in memory, for each worker that counts.
+const PIECES_PER_WORKER: usize = 2;
+
+/// How many files are open at a time.
+const OPEN_FILES: usize = 16;
 
 /// How many paths the walk may be ahead of the readers.
 const PATHS_AHEAD: usize = 256;
@@ -50,9 +54,8 @@ async fn main() -> Result<ExitCode> {
         let actor = n.actor("ledger").start().await?;
         let shot = Shot::new(options.kill, actor.pid());
         let ((), summary) = actor
-            .context(keep_ledger::with(), async |(), dialog| take_census(&options, &view, &shot, dialog).await)
+            .context(keep_ledger::with(), async |(), dialog| census(&options, &view, shot, dialog).await)
             .await?;
-        shot.must_have_hit()?;
         Ok(summary)
     })
     .await;
@@ -63,15 +66,11 @@ async fn main() -> Result<ExitCode> {
 }
 
 /// Walks, reads and counts; every piece of news goes to the ledger.
-async fn take_census(
-    options: &Options,
-    view: &View,
-    shot: &Shot,
-    dialog: Dialog<Entry, Totals>,
-) -> Result {
+async fn census(options: &Options, view: &View, shot: Shot, dialog: Dialog<Entry, Totals>) -> Result {
     let (news, mut totals) = dialog.split();
-    let news = Mutex::new(news);
-    let places = Arc::new(Semaphore::new(FILES_PER_WORKER * triune::worker::statistics().limit));
+    let places = Semaphore::new(PIECES_PER_WORKER * triune::worker::statistics().limit);
+    let desk = Desk { news: Mutex::new(news), shot, places };
+    let open_files = Arc::new(Semaphore::new(OPEN_FILES));
     let (found, mut paths) = mpsc::channel(PATHS_AHEAD);
     nursery(async |n| {
         n.daemon(async {
@@ -80,18 +79,20 @@ async fn take_census(
             }
             Ok(())
         });
-        n.spawn_named("walk", walk::walk(options.path.clone(), found, view, &news));
+        n.spawn_named("walk", walk::walk(options.path.clone(), found, view, &desk));
         while let Some(path) = paths.recv().cancellable().await? {
-            let place = Arc::clone(&places).acquire_owned().cancellable().await??;
-            let (news, shot) = (&news, &shot);
+            let open = Arc::clone(&open_files).acquire_owned().cancellable().await??;
+            let desk = &desk;
             n.spawn_named(format!("read {}", path.display()), async move {
-                let _place = place;
-                read::read(&path, news, shot).await
+                let _open = open;
+                read::read(&path, desk).await
             });
         }
         Ok(())
     })
     .await?;
+    let Desk { news, shot, .. } = desk;
+    shot.must_have_hit()?;
     news.into_inner().close();
     Ok(())
 }

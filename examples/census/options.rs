@@ -47,6 +47,8 @@ fn victim(value: Option<std::ffi::OsString>) -> Result<Victim> {
         None => Ok(Victim::Any),
         Some("worker") => Ok(Victim::Worker),
         Some("actor") => Ok(Victim::Actor),
-        Some(other) => Err(Error::msg(format!("cannot kill `{other}`: say --kill, --kill=worker or --kill=actor"))),
+        Some(other) => {
+            Err(Error::msg(format!("cannot kill `{other}`: say --kill, --kill=worker or --kill=actor")))
+        }
     }
 }

@@ -66,7 +66,9 @@ impl Shot {
     pub(crate) fn must_have_hit(&self) -> Result {
         match self.victim {
             None => Ok(()),
-            Some(_) => Err(Error::msg("--kill hit nobody at work: the census was over too soon, give it more files")),
+            Some(_) => {
+                Err(Error::msg("--kill hit nobody at work: the census was over too soon, give it more files"))
+            }
         }
     }
 }

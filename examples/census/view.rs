@@ -68,7 +68,11 @@ pub(crate) fn table(path: &Path, summary: &Summary, elapsed: Duration) {
         println!("{:>14}  {word}", HumanCount(*count).to_string());
     }
     println!("\n{:>14}  files, {} skipped", HumanCount(totals.files).to_string(), totals.skipped);
-    println!("{:>14}  words, {at_least}{} different", HumanCount(totals.words).to_string(), HumanCount(*distinct));
+    println!(
+        "{:>14}  words, {at_least}{} different",
+        HumanCount(totals.words).to_string(),
+        HumanCount(*distinct)
+    );
     println!("{:>14}  of text", HumanBytes(totals.bytes).to_string());
     println!("{:>14.3}  compression ratio, {:.2} bits of entropy per byte", ratio, ratio * 8.0);
     println!("{:>14.0}  files per second, in {:.2?}", totals.files as f64 / elapsed.as_secs_f64(), elapsed);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use triune::prelude::*;
 
 use crate::ledger::Entry;
-use crate::read::{News, tell};
+use crate::read::Desk;
 use crate::view::View;
 
 /// Folders that hold no text of the user's own.
@@ -24,7 +24,7 @@ pub(crate) fn check(path: &Path) -> Result {
 }
 
 /// Sends every file beneath `root`; symbolic links are not followed.
-pub(crate) async fn walk(root: PathBuf, found: mpsc::Sender<PathBuf>, view: &View, news: &News) -> Result {
+pub(crate) async fn walk(root: PathBuf, found: mpsc::Sender<PathBuf>, view: &View, desk: &Desk) -> Result {
     let mut folders = vec![root.clone()];
     if fs::metadata(&root).cancellable().await?.is_ok_and(|root| root.is_file()) {
         view.found(1);
@@ -34,7 +34,7 @@ pub(crate) async fn walk(root: PathBuf, found: mpsc::Sender<PathBuf>, view: &Vie
     }
     while let Some(folder) = folders.pop() {
         if let Err(error) = enter(&folder, &mut folders, &found, view).cancellable().await? {
-            tell(news, Entry::skipped(&folder, format!("cannot read the folder: {error}"))).await?;
+            desk.tell(Entry::skipped(&folder, format!("cannot read the folder: {error}"))).await?;
         }
     }
     Ok(())

@@ -185,6 +185,7 @@ impl Portal {
     fn peer_reason<E>(&self, error: &CallError<E>) -> CancelReason {
         match error {
             CallError::PeerCancelled(peer) => peer.reason().clone(),
+            CallError::Cancelled(cancelled) => cancelled.reason().clone(),
             CallError::Died(died) => {
                 CancelReason::new(Cause::Peer, died.to_string()).with_by(self.path().to_owned())
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use triune_ipc::{CallEnd, Link, LinkEnd};
 use triune_process::{ActorDied, Phase};
-use triune_scope::CancelReason;
+use triune_scope::{CancelReason, check_cancelled};
 use triune_wire::{CancelMessage, Report, ReportKind};
 
 use crate::call::Request;
@@ -132,8 +132,17 @@ impl Shared {
         }
     }
 
-    /// Why a request left no value.
+    /// Why a request left no value. If the caller's own scope is cancelled, an end without a failure is an echo of
+    /// that: the cancel has reached the actor on another way, for instance through the nursery that owns it.
     pub(crate) fn failure<O, E>(&self, request: &Request<O, E>, end: CallEnd) -> CallError<E> {
+        let error = self.end_as_error(request, end);
+        match check_cancelled() {
+            Err(cancelled) if error.is_mere_end() => CallError::Cancelled(cancelled),
+            _ => error,
+        }
+    }
+
+    fn end_as_error<O, E>(&self, request: &Request<O, E>, end: CallEnd) -> CallError<E> {
         match end {
             // It was on its way when the actor was asked to stop.
             CallEnd::Failed(report) if report.kind == ReportKind::Unknown && self.stop_reason().is_some() => {

@@ -49,8 +49,8 @@ mod task;
 mod time;
 
 pub use cancel::{
-    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, cancel_reason, checkpoint,
-    is_cancelled, shield_unbounded,
+    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, cancel_reason, check_cancelled,
+    checkpoint, is_cancelled, shield_unbounded,
 };
 pub use error::{
     Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, PanicError, ReportedBy,

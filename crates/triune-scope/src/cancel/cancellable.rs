@@ -97,6 +97,19 @@ pub async fn checkpoint() -> Result<(), Cancelled> {
     .await
 }
 
+/// Notices a cancel of the surrounding scope without an await: for loops that do not wait, and to tell an own cancel
+/// from somebody else's.
+///
+/// # Errors
+///
+/// [`Cancelled`] if the scope around it is cancelled.
+pub fn check_cancelled() -> Result<(), Cancelled> {
+    match cancel_reason() {
+        Some(reason) => Err(Cancelled::new(reason)),
+        None => Ok(()),
+    }
+}
+
 /// Whether the scope around the running code is cancelled. `false` outside of every scope.
 pub fn is_cancelled() -> bool {
     ambient::current().is_some_and(|ambient| ambient.node.is_cancelled())

@@ -39,7 +39,7 @@ mod reason;
 mod scope;
 mod shield;
 
-pub use cancellable::{Cancellable, FutureExt, cancel_reason, checkpoint, is_cancelled};
+pub use cancellable::{Cancellable, FutureExt, cancel_reason, check_cancelled, checkpoint, is_cancelled};
 pub use reason::{CancelReason, Cause};
 pub use scope::{CancelScope, Outcome};
 pub use shield::shield_unbounded;
