@@ -1,1 +1,179 @@
-//! Benchmarks of triune against its peers
+//! What the benchmarks share: runtimes of one flavour, a raw echo process, and an open nursery with an actor in it.
+//!
+//! Every comparison is made in one run, with the same runtime flavour on both sides. Start a benchmark whose ratios
+//! matter three times: free, and pinned with `taskset -c 0` and `taskset -c 0,1`; where the scheduler puts the two
+//! ends decides more than the code does.
+
+use std::io;
+use std::os::unix::net::UnixStream as StdStream;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use triune::Run;
+use triune::prelude::*;
+use triune_process::{Boot, Process, ROLES, Role, Spec};
+
+/// The size of the payload of a small message, in bytes.
+pub const SMALL: usize = 64;
+
+/// A payload of [`SMALL`] bytes.
+#[must_use]
+pub fn small() -> Vec<u8> {
+    vec![7; SMALL]
+}
+
+/// The job of the round trips: gives back what it gets.
+#[triune::job]
+pub fn echo_job(payload: Vec<u8>) -> Vec<u8> {
+    payload
+}
+
+/// The endpoint of the round trips: gives back what it gets.
+#[triune::endpoint]
+pub async fn echo_endpoint(payload: Vec<u8>) -> Vec<u8> {
+    payload
+}
+
+/// A runtime that closes its run before it goes, so that no process is left.
+#[derive(Debug)]
+pub struct Bench {
+    runtime: Runtime,
+}
+
+impl Bench {
+    /// A current-thread runtime, as child processes have it.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives none.
+    #[must_use]
+    pub fn current_thread() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Self { runtime: runtime.expect("the system gives a runtime") }
+    }
+
+    /// A runtime with two threads.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives none.
+    #[must_use]
+    pub fn multi_thread() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Self { runtime: runtime.expect("the system gives a runtime") }
+    }
+
+    /// Runs a future to its end.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Opens a nursery with one actor, which stays open until the actor is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the actor does not start.
+    #[must_use]
+    pub fn actor(&self) -> OpenActor<'_> {
+        let (ready, portal) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        #[expect(clippy::disallowed_methods, reason = "the nursery must stay open between the samples")]
+        let open = self.runtime.spawn(nursery(async move |n| {
+            let portal = n.actor("echo").start().await?;
+            // The other side waits for it.
+            let _taken = ready.send(portal);
+            let _dropped = stopped.await;
+            Ok(())
+        }));
+        let portal = self.runtime.block_on(portal).expect("the actor starts");
+        OpenActor { bench: self, portal, stop: Some(stop), open: Some(open) }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.runtime.block_on(async { Run::current().close().await });
+    }
+}
+
+/// An actor in an open nursery.
+#[derive(Debug)]
+pub struct OpenActor<'a> {
+    bench: &'a Bench,
+    /// The way to the actor.
+    pub portal: Portal,
+    stop: Option<oneshot::Sender<()>>,
+    open: Option<tokio::task::JoinHandle<Result>>,
+}
+
+impl Drop for OpenActor<'_> {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(open) = self.open.take() {
+            self.bench
+                .block_on(open)
+                .expect("the nursery does not panic")
+                .expect("the actor stops gracefully");
+        }
+    }
+}
+
+/// A process that echoes messages of [`SMALL`] bytes over a raw socket, from a tokio runtime like an actor's: the floor.
+#[derive(Debug)]
+pub struct RawEcho {
+    /// Killed and reaped when dropped.
+    _process: Process,
+    stream: UnixStream,
+}
+
+impl RawEcho {
+    /// Starts the process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start() -> Result<Self> {
+        let (process, link) = triune_process::spawn(Spec::new("bench-echo", "bench-echo")).await?;
+        Ok(Self { _process: process, stream: to_tokio(link)? })
+    }
+
+    /// One message there and back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not: a dropped round trip leaves its answer for the next.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone.
+    pub async fn round_trip(&mut self, message: &mut [u8; SMALL]) -> io::Result<()> {
+        self.stream.write_all(message).await?;
+        self.stream.read_exact(message).await?;
+        Ok(())
+    }
+}
+
+fn to_tokio(link: StdStream) -> io::Result<UnixStream> {
+    link.set_nonblocking(true)?;
+    UnixStream::from_std(link)
+}
+
+#[linkme::distributed_slice(ROLES)]
+static ECHO: Role = Role { name: "bench-echo", main: echo };
+
+fn echo(boot: Boot) -> u8 {
+    let link = boot.into_link();
+    let end = Bench::current_thread().block_on(async move {
+        let mut stream = to_tokio(link)?;
+        let mut message = [0; SMALL];
+        loop {
+            stream.read_exact(&mut message).await?;
+            stream.write_all(&message).await?;
+        }
+    });
+    // The benchmark has closed its end.
+    let _eof: Result<(), io::Error> = end;
+    0
+}
