@@ -1,4 +1,75 @@
-//! Structured concurrency from a task to a process: one nursery for tasks, worker jobs and actors
+//! Structured concurrency from a task to a process: one nursery, three kinds of child.
+//!
+//! | child | what it is | how |
+//! |---|---|---|
+//! | **task** | async code in this process; may borrow from its parent, or run on another core | [`Nursery::spawn`], [`Nursery::spawn_task`] |
+//! | **worker job** | a synchronous, CPU-bound function in a cached, killable process | [`job`], [`worker::run`], `n.run_in_worker(..)` |
+//! | **actor** | async code in a process of its own, spoken to through typed calls and dialogs | [`endpoint`], `n.actor("name")`, [`actor`] |
+//!
+//! One tree, one cancellation, one error report. When a nursery returns, nothing that it started is alive: no task,
+//! no process. That holds after an error, a panic, a cancel, a Ctrl-C, and after `kill -9` of any process.
+//!
+//! ```standalone_crate
+//! use triune::prelude::*;
+//!
+//! #[triune::job]
+//! fn square(number: u64) -> u64 {
+//!     number * number
+//! }
+//!
+//! #[triune::endpoint]
+//! async fn greet(name: String) -> Result<String> {
+//!     Ok(format!("hello {name}, this is process {}", std::process::id()))
+//! }
+//!
+//! #[triune::main]
+//! async fn main() -> Result {
+//!     let names = ["a".to_owned(), "b".to_owned()];
+//!     nursery(async |n| {
+//!         let actor = n.actor("greeter").start().await?;
+//!         let squared = n.run_in_worker(square::with(12));
+//!         for name in &names {
+//!             let actor = actor.clone();
+//!             n.spawn(async move {
+//!                 assert!(actor.call(greet::with(name.clone())).await?.starts_with("hello"));
+//!                 Ok(())
+//!             });
+//!         }
+//!         assert_eq!(squared.await?, 144);
+//!         Ok(())
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! # The entry
+//!
+//! Workers and actors are this program, started again. So a program must let triune look first whether it is such a
+//! child, before it does anything else. There are four ways, and one is enough:
+//!
+//! * [`#[triune::main]`](main) on `async fn main`: also brings the runtime, signals and exit codes;
+//! * [`triune::init()`](init) as the first statement of a `main` of your own, also inside `#[tokio::main]`;
+//! * [`#[triune::test]`](test) on async tests: the test binary serves as the children's program;
+//! * the feature `auto-init`: a constructor that runs before `main`, for programs whose `main` you do not own.
+//!
+//! A program that starts a child without any of these gets an error that says so.
+//!
+//! # Exit codes of `#[triune::main]`
+//!
+//! 0 after `Ok`, 1 after an error (its report goes to standard error), 101 after a panic, 128 plus the number after a
+//! signal: the first SIGINT, SIGTERM or SIGHUP cancels the program gracefully, the second kills all its children.
+//!
+//! # Glossary
+//!
+//! * *nursery*: the place where children start, which does not return before they have ended.
+//! * *scope*: a region of code that is cancelled as a whole ([`CancelScope`]).
+//! * *soft* and *hard* stop: an await of triune returns [`Cancelled`] and the code unwinds; what stays parked in a
+//!   foreign await is dropped.
+//! * *shield*: code that a cancel from outside does not reach ([`shield`], [`shield_unbounded`]).
+//! * *daemon*: a service child that ends when its nursery has nothing else left ([`Nursery::daemon`]).
+//! * *run*: one program run on one tokio runtime; it owns what no nursery can ([`Run`]).
+//! * *portal*: the way to an actor ([`actor::Portal`]); *dialog*: an open stream of items in both directions.
+//! * *ladder*: how a process is ended: cancel message, grace, SIGTERM, grace, SIGKILL, reaped.
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -7,12 +78,28 @@ pub mod __private;
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::init;
-pub use triune_scope::*;
+pub use triune_scope::{
+    CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError, ChildErrorKind,
+    Context, Elapsed, Error, ErrorGroup, FutureExt, Member, Nursery, NurseryFuture, Outcome, PanicError,
+    ReportedBy, Result, Run, TaskId, TaskInfo, cancel_reason, check_cancelled, checkpoint, current_task,
+    current_task_id, is_cancelled, nursery, shield, shield_unbounded, sleep,
+};
 pub use triune_worker as worker;
 
 pub mod prelude {
     //! What a program that uses triune imports in one go.
+    //!
+    //! `job!(path(args))` is here; the attribute is written `#[triune::job]`.
     pub use triune_actor::{Context, Dialog, In, NurseryActorExt as _, Out, Portal, Started};
     pub use triune_scope::{Child, Context as _, Error, FutureExt as _, Nursery, Result, nursery};
     pub use triune_worker::{NurseryWorkerExt as _, job};
 }
+
+#[cfg(feature = "auto-init")]
+const _: () = {
+    triune_process::constructor!();
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
