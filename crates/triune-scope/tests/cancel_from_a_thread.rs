@@ -10,7 +10,7 @@ use triune_scope::{CancelScope, FutureExt, Outcome, Result, nursery};
 #[test]
 fn a_parallel_child_hears_of_a_cancel_that_its_parent_saw_first() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for _ in 0..3_000 {
+    for _ in 0..1_000 {
         let scope = CancelScope::new();
         let busy = nested(8, async {
             nursery(async |n| {

@@ -149,17 +149,21 @@ impl Node {
 
     /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
     ///
-    /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag.
+    /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
+    /// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
     pub(crate) fn wake_beneath(self: &Arc<Self>) {
         let reason = self.reason();
         let mut wakers = Vec::new();
+        let mut tasks = Vec::new();
         let mut todo = vec![Arc::clone(self)];
         let mut visited = Vec::new();
         while let Some(node) = todo.pop() {
             let is_self = Arc::ptr_eq(&node, self);
             if is_self || !node.is_shield() {
                 let state = node.state.lock();
-                if (is_self || !state.is_own_task()) && !node.passed.swap(true, Ordering::AcqRel) {
+                if !is_self && state.is_own_task() {
+                    tasks.push(Arc::clone(&node));
+                } else if !node.passed.swap(true, Ordering::AcqRel) {
                     if !node.is_cancelled() {
                         node.mark(reason.clone());
                     }
@@ -173,6 +177,8 @@ impl Node {
             visited.push(node);
         }
         drop(visited);
+        // Does nothing where the canceller was first.
+        tasks.into_iter().for_each(|task| task.spread(&reason));
         wakers.into_iter().rev().for_each(Waker::wake);
     }
 
