@@ -56,7 +56,11 @@ pub fn run<O: DeserializeOwned + Send + 'static>(job: Job<O>) -> Run<O> {
     Run { stage: Stage::Ready(request), output: PhantomData }
 }
 
-/// One run of a job: a future that resolves to `Result<O, RunError>`. See [`run`] for what a cancel and a drop do.
+/// One run of a job: a future that resolves to `Result<O, RunError>`.
+///
+/// # Cancel safety
+///
+/// As [`run`] says: a cancel and a drop kill the worker, unless the job is [`uncancellable`](Run::uncancellable).
 #[must_use = "a job does nothing until it is awaited"]
 pub struct Run<O> {
     stage: Stage<O>,

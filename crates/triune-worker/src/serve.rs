@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use linkme::distributed_slice;
 use triune_ipc::blocking::{BlockingCall, Server};
-use triune_ipc::{Config, ConnectError, LinkEnd};
+use triune_ipc::{Config, ConnectError, LinkEnd, ProtocolError};
 use triune_process::{Boot, ROLES, Role, build_id, exit_code};
-use triune_wire::{BuildId, Hello, Report, ReportKind};
+use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
 use crate::capture;
 use crate::job::JOBS;
@@ -66,6 +66,12 @@ fn serve(mut server: Server, name: &str) -> u8 {
         };
         match answered {
             Ok(()) => {}
+            // In the middle of a frame: the parent has died.
+            Err(LinkEnd::Protocol(error))
+                if matches!(*error, ProtocolError::Frame(FrameError::Truncated { .. })) =>
+            {
+                return exit_code::PARENT_GONE;
+            }
             Err(LinkEnd::Protocol(error)) => return complain(name, &error.to_string()),
             Err(_parent_gone) => return exit_code::PARENT_GONE,
         }

@@ -1,6 +1,7 @@
 //! `#[triune::main]`: how a program ends, as its shell sees it. Not under the test harness, because this is a program with
 //! a `main` of its own; started again with `ENDING`, it is the program that is looked at.
 
+use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 
 use triune::worker;
@@ -53,7 +54,8 @@ fn look() -> ExitCode {
     if arguments.iter().any(|argument| argument == "--list") {
         // The protocol of nextest: there is one test in here, and none that is ignored.
         if !arguments.iter().any(|argument| argument == "--ignored") {
-            println!("a_program_ends_as_its_shell_expects: test");
+            let mut output = std::io::stdout();
+            writeln!(output, "a_program_ends_as_its_shell_expects: test").expect("nextest reads it");
         }
         return ExitCode::SUCCESS;
     }
