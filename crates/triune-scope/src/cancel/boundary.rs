@@ -84,7 +84,7 @@ impl<F: Future> Future for Boundary<F> {
         let mut inner = this.inner;
         let core = this.core;
         core.enter();
-        core.register(cx.waker());
+        let moved = core.follow(cx.waker());
         let armed = core.is_armed();
         let mut woken = false;
         let polled = {
@@ -107,20 +107,22 @@ impl<F: Future> Future for Boundary<F> {
                 core.leave();
                 Poll::Ready(Ok(output))
             }
-            Poll::Pending if armed => match core.after_pass(woken, cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(reason) => {
-                    core.drop_inner(|| inner.set(None));
-                    core.leave();
-                    Poll::Ready(Err(reason))
-                }
-            },
             Poll::Pending => {
-                // The flag may have been set between the first look and the registration, or by the poll itself.
-                if core.is_armed() {
-                    cx.waker().wake_by_ref();
+                // Only now, because most futures are ready at once and then need no registration.
+                if moved {
+                    core.register(cx.waker());
                 }
-                Poll::Pending
+                let end = if armed { core.after_pass(woken, cx) } else { Poll::Pending };
+                let Poll::Ready(reason) = end else {
+                    // The flag may have been set between the first look and the registration, or by the poll itself.
+                    if !armed && core.is_armed() {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                };
+                core.drop_inner(|| inner.set(None));
+                core.leave();
+                Poll::Ready(Err(reason))
             }
         }
     }
@@ -153,15 +155,18 @@ impl Core {
         }
     }
 
-    fn register(&mut self, waker: &Waker) {
-        if self.last_waker.as_ref().is_some_and(|last| last.will_wake(waker)) {
-            return;
-        }
-        self.node().set_waker(waker);
-        self.last_waker = Some(waker.clone());
-        if let Some(ambient) = &mut self.ambient {
+    /// Whether the future is polled by somebody else than before; then it belongs to the task that polls it now.
+    fn follow(&mut self, waker: &Waker) -> bool {
+        let moved = !self.last_waker.as_ref().is_some_and(|last| last.will_wake(waker));
+        if moved && let Some(ambient) = &mut self.ambient {
             ambient.rehome();
         }
+        moved
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        self.node().set_waker(waker);
+        self.last_waker = Some(waker.clone());
     }
 
     fn is_armed(&self) -> bool {

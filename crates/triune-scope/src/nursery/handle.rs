@@ -146,18 +146,20 @@ impl<'env> Nursery<'env> {
         let cell = Cell::new(task, node);
         let runner: BoxedChild<'env> =
             Box::pin(Runner::new(Arc::clone(&cell), kind, Place::SameTask, future));
-        let refused = match &mut *self.0.queue.lock() {
+        let started = match &mut *self.0.queue.lock() {
             Queue::Open(queue) => {
                 core.count(kind, Place::SameTask);
                 queue.push(runner);
-                None
+                Ok(queue.len() == 1)
             }
-            Queue::Closed => Some((true, runner)),
-            Queue::Abandoned => Some((false, runner)),
+            Queue::Closed => Err((true, runner)),
+            Queue::Abandoned => Err((false, runner)),
         };
-        match refused {
-            None => core.wake(),
-            Some((ended, runner)) => {
+        match started {
+            // The first one wakes the nursery, which takes the whole queue.
+            Ok(true) => core.wake(),
+            Ok(false) => {}
+            Err((ended, runner)) => {
                 drop(runner);
                 self.refuse(ended);
             }
