@@ -1,3 +1,5 @@
+//! The texts of the errors, and what is found in their chains.
+
 use triune_process::{ActorDied, Exit, Phase};
 use triune_scope::CancelReason;
 use triune_wire::{Report, ReportKind};

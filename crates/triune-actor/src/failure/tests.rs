@@ -1,3 +1,5 @@
+//! Error types of all kinds, as the expansion of `#[endpoint]` asks about them.
+
 use std::fmt;
 
 use super::*;

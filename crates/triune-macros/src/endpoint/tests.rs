@@ -1,3 +1,5 @@
+//! What may be an endpoint, and what is said of the rest.
+
 use quote::quote;
 
 use super::*;

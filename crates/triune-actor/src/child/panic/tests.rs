@@ -1,3 +1,5 @@
+//! Panics of requests, caught.
+
 use std::future::{pending, ready};
 
 use super::*;
