@@ -31,6 +31,10 @@ pub fn echo_job(payload: Vec<u8>) -> Vec<u8> {
 }
 
 /// The endpoint of the round trips: gives back what it gets.
+///
+/// # Cancel safety
+///
+/// There is no await to be cancelled at.
 #[triune::endpoint]
 pub async fn echo_endpoint(payload: Vec<u8>) -> Vec<u8> {
     payload
@@ -79,7 +83,7 @@ impl Bench {
     pub fn actor(&self) -> OpenActor<'_> {
         let (ready, portal) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        #[expect(clippy::disallowed_methods, reason = "the nursery must stay open between the samples")]
+        // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
         let open = self.runtime.spawn(nursery(async move |n| {
             let portal = n.actor("echo").start().await?;
             // The other side waits for it.
@@ -130,6 +134,10 @@ pub struct RawEcho {
 
 impl RawEcho {
     /// Starts the process.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped start kills and reaps the process.
     ///
     /// # Errors
     ///
