@@ -42,9 +42,9 @@
 
 mod cancel;
 mod error;
+mod lock;
 mod nursery;
 mod run;
-mod sync;
 mod task;
 mod time;
 

@@ -10,7 +10,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use super::reason::CancelReason;
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 
 /// Whether a node takes over the cancel of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

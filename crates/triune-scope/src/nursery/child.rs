@@ -15,7 +15,7 @@ use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, PanicError, Result};
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 use crate::task::{TaskId, TaskInfo};
 
 /// A handle on a child of a nursery; awaiting it gives the child's value.

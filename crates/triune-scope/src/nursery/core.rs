@@ -9,7 +9,7 @@ use super::child::{Finished, Kind};
 use crate::cancel::boundary::heir;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, CancelScope, Cause};
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 
 pub(super) struct Core {
     pub(super) opened_at: &'static Location<'static>,

@@ -13,7 +13,7 @@ use super::parallel;
 use crate::cancel::node::Place;
 use crate::cancel::{CancelReason, CancelScope};
 use crate::error::Result;
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 use crate::task::TaskInfo;
 
 /// A handle on an open nursery: it starts children. Cloning it gives another handle on the same nursery.

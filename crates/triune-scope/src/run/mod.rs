@@ -29,7 +29,7 @@ use crate::cancel::boundary::{Boundary, heir};
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::PanicError;
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 use crate::task::TaskInfo;
 
 /// How long [`Run::close`] waits for system tasks and left-over parallel children.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use tokio::runtime::{Handle, Id};
 
 use super::Run;
-use crate::sync::Mutex;
+use crate::lock::Mutex;
 
 fn runs() -> &'static Mutex<HashMap<Id, Run>> {
     static RUNS: OnceLock<Mutex<HashMap<Id, Run>>> = OnceLock::new();
