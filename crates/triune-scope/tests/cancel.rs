@@ -145,7 +145,7 @@ async fn a_cancel_from_another_thread_is_never_lost() {
                     tokio::task::yield_now().await;
                 },
             ));
-            drop(outcome);
+            assert!(outcome.is_none(), "it waits for its second poll");
         });
         assert!(scope.run(forever()).await.is_cancelled());
     }
@@ -171,11 +171,11 @@ where
                 }
                 canceller.cancel("race");
             })
-            .unwrap();
+            .expect("the system gives a thread");
         let task = make(started);
-        let outcome =
-            nursery(async |n| n.spawn_task(async move { Ok(scope.run(task).await) }).await).await.unwrap();
-        thread.join().unwrap();
+        let outcome = nursery(async |n| n.spawn_task(async move { Ok(scope.run(task).await) }).await).await;
+        thread.join().expect("the canceller does not panic");
+        let outcome = outcome.expect("the task does not fail");
         assert_eq!(outcome, Outcome::Done(leaves), "round {round}");
     }
 }
@@ -315,7 +315,6 @@ async fn a_local_set_polled_inside_a_scope_keeps_its_own_tasks_out_of_it() {
     let scope = CancelScope::new();
     scope.cancel("now");
     let local = tokio::task::LocalSet::new();
-    #[expect(clippy::disallowed_methods, reason = "the stranger's task is what is tested")]
     let stranger = local.spawn_local(async { is_cancelled() });
     let seen = scope.run(local.run_until(stranger)).await;
     assert!(!seen.done().unwrap().unwrap());

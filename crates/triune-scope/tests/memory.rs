@@ -41,7 +41,10 @@ static ALLOCATOR: Counting = Counting;
 
 /// Runs a scenario 1000 times after a warm-up; nothing may be left (P5).
 fn leaves_nothing<F: Future<Output = ()>>(scenario: impl Fn() -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives a runtime");
     let rounds = |count: usize| {
         runtime.block_on(async {
             for _ in 0..count {

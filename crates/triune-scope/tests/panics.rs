@@ -11,7 +11,7 @@ async fn caught<F: Future<Output = Result>>(nursery: F) -> String {
         AssertUnwindSafe(nursery).catch_unwind().await.expect_err("the panic goes on in the parent");
     match payload.downcast::<&'static str>() {
         Ok(text) => (*text).to_owned(),
-        Err(payload) => *payload.downcast::<String>().unwrap(),
+        Err(payload) => *payload.downcast::<String>().expect("a panic's payload is text"),
     }
 }
 
