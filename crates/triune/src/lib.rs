@@ -59,6 +59,11 @@
 //! 0 after `Ok`, 1 after an error (its report goes to standard error), 101 after a panic, 128 plus the number after a
 //! signal: the first SIGINT, SIGTERM or SIGHUP cancels the program gracefully, the second kills all its children.
 //!
+//! # Guide
+//!
+//! [`guide::cancellation`] explains cancellation from the beginning, [`guide::coming_from_trio`] is for those who know
+//! Trio, trio-parallel and tractor.
+//!
 //! # Glossary
 //!
 //! * *nursery*: the place where children start, which does not return before they have ended.
@@ -74,6 +79,8 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+
+pub mod guide;
 
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
