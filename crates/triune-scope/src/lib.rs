@@ -46,6 +46,7 @@ mod lock;
 mod nursery;
 mod run;
 mod task;
+mod task_var;
 mod time;
 
 pub use cancel::{
@@ -59,4 +60,5 @@ pub use error::{
 pub use nursery::{Child, Nursery, NurseryFuture, nursery};
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
+pub use task_var::{TaskVar, TaskVarScope};
 pub use time::{Elapsed, shield, sleep};

@@ -90,7 +90,7 @@ impl fmt::Display for TaskInfo {
 
 /// The task whose code runs now; `None` outside of a nursery's child and of a run's main task.
 pub fn current_task() -> Option<Arc<TaskInfo>> {
-    ambient::current().and_then(|ambient| ambient.task)
+    ambient::peek(|ambient| ambient.task.clone()).flatten()
 }
 
 /// The number of the task whose code runs now, see [`current_task`].

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::node::Node;
 use crate::task::TaskInfo;
+use crate::task_var::Vars;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Ambient {
     pub(crate) node: Arc<Node>,
     pub(crate) task: Option<Arc<TaskInfo>>,
+    pub(crate) vars: Vars,
     home: Option<tokio::task::Id>,
 }
 
@@ -22,9 +24,14 @@ thread_local! {
 }
 
 impl Ambient {
-    /// An ambient for the tokio task that runs now.
+    /// An ambient for the tokio task that runs now, in which no task variable is set.
     pub(crate) fn new(node: Arc<Node>, task: Option<Arc<TaskInfo>>) -> Self {
-        Self { node, task, home: tokio::task::try_id() }
+        Self { node, task, vars: Vars::default(), home: tokio::task::try_id() }
+    }
+
+    /// The same with the task variables of somewhere else.
+    pub(crate) fn with_vars(self, vars: Vars) -> Self {
+        Self { vars, ..self }
     }
 
     /// Follows the future to the tokio task that polls it now.
@@ -35,9 +42,19 @@ impl Ambient {
 
 /// The ambient of the code that runs now.
 pub(crate) fn current() -> Option<Ambient> {
+    peek(Ambient::clone)
+}
+
+/// Looks at the ambient of the code that runs now without copying it. `look` must not run code of the user.
+pub(crate) fn peek<R>(look: impl FnOnce(&Ambient) -> R) -> Option<R> {
+    let look_home = |ambient: &Ambient| (ambient.home == tokio::task::try_id()).then(|| look(ambient));
     // `try_with`: a destructor may run after the thread-local is gone.
-    let ambient = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
-    (ambient.home == tokio::task::try_id()).then_some(ambient)
+    CURRENT.try_with(|current| current.borrow().as_ref().and_then(look_home)).ok().flatten()
+}
+
+/// The task variables that the code that runs now sees.
+pub(crate) fn vars() -> Vars {
+    peek(|ambient| ambient.vars.clone()).unwrap_or_default()
 }
 
 /// Runs `f` with the ambient in `slot`, and takes it back afterwards.

@@ -15,6 +15,7 @@ use super::ambient::{self, Ambient};
 use super::node::{Hold, Inherit, Node, Place};
 use super::reason::CancelReason;
 use crate::task::TaskInfo;
+use crate::task_var::Vars;
 
 /// How often a cancelled task may wake itself before what is left of it is dropped.
 pub(crate) const MAX_PASSES: u32 = 64;
@@ -59,8 +60,8 @@ struct Core {
 enum Entry {
     /// A node beneath the ambient one.
     Nested(Arc<Node>),
-    /// A node that is linked already, with the task's identity: the root of a child.
-    Root(Arc<Node>, Option<Arc<TaskInfo>>),
+    /// A node that is linked already, with the task's identity and variables: the root of a child.
+    Root(Arc<Node>, Option<Arc<TaskInfo>>, Vars),
     Entered,
 }
 
@@ -70,9 +71,14 @@ impl<F: Future> Boundary<F> {
         Self { core: Core::new(Entry::Nested(node)), inner: Some(inner) }
     }
 
-    /// The outermost boundary of a child; its node is linked by the caller.
+    /// The outermost boundary of a child that inherits the caller's task variables; its node is linked by the caller.
     pub(crate) fn root(node: Arc<Node>, task: Option<Arc<TaskInfo>>, inner: F) -> Self {
-        Self { core: Core::new(Entry::Root(node, task)), inner: Some(inner) }
+        Self { core: Core::new(Entry::Root(node, task, ambient::vars())), inner: Some(inner) }
+    }
+
+    /// The outermost boundary of a task that belongs to the run and inherits nothing.
+    pub(crate) fn system_root(node: Arc<Node>, task: Option<Arc<TaskInfo>>, inner: F) -> Self {
+        Self { core: Core::new(Entry::Root(node, task, Vars::default())), inner: Some(inner) }
     }
 }
 
@@ -140,17 +146,17 @@ impl Core {
     fn enter(&mut self) {
         match std::mem::replace(&mut self.entry, Entry::Entered) {
             Entry::Entered => {}
-            Entry::Root(node, task) => self.ambient = Some(Ambient::new(node, task)),
+            Entry::Root(node, task, vars) => self.ambient = Some(Ambient::new(node, task).with_vars(vars)),
             Entry::Nested(node) => {
-                let above = ambient::current();
-                let task = above.as_ref().and_then(|above| above.task.clone());
-                if let Some(above) = above {
+                let (mut task, mut vars) = (None, Vars::default());
+                if let Some(above) = ambient::current() {
                     node.link(&above.node, Place::SameTask);
                     if node.is_shield() {
                         self.shielding = Some(above.node.hold());
                     }
+                    (task, vars) = (above.task, above.vars);
                 }
-                self.ambient = Some(Ambient::new(node, task));
+                self.ambient = Some(Ambient::new(node, task).with_vars(vars));
             }
         }
     }
@@ -216,7 +222,7 @@ impl Core {
         self.shielding = None;
         match (&self.ambient, &self.entry) {
             (Some(ambient), _) => ambient.node.unlink(),
-            (None, Entry::Root(node, _) | Entry::Nested(node)) => node.unlink(),
+            (None, Entry::Root(node, _, _) | Entry::Nested(node)) => node.unlink(),
             (None, Entry::Entered) => {}
         }
     }

@@ -112,10 +112,10 @@ pub fn check_cancelled() -> Result<(), Cancelled> {
 
 /// Whether the scope around the running code is cancelled. `false` outside of every scope.
 pub fn is_cancelled() -> bool {
-    ambient::current().is_some_and(|ambient| ambient.node.is_cancelled())
+    ambient::peek(|ambient| ambient.node.is_cancelled()).unwrap_or(false)
 }
 
 /// Why the scope around the running code was cancelled, if it was.
 pub fn cancel_reason() -> Option<CancelReason> {
-    ambient::current().and_then(|ambient| ambient.node.cancel_reason())
+    ambient::peek(|ambient| ambient.node.cancel_reason()).flatten()
 }

@@ -3,7 +3,8 @@
 //! # Parts
 //!
 //! * [`node`]: one boundary in the tree: flag, reason, what is registered beneath. Pure data and locks.
-//! * [`ambient`]: which node surrounds the code that runs now, by poll stack, in a thread-local.
+//! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
+//!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel.
 //! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
 //! * [`scope`], [`cancellable`], [`shield`], [`reason`]: the public faces.

@@ -22,6 +22,7 @@ use crate::cancel::node::{Hold, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, ErrorGroup, Member, PanicError, Result};
 use crate::task::TaskInfo;
+use crate::task_var::Vars;
 
 /// Opens a nursery: runs `body`, which may start children, and returns when the body and every child have ended.
 ///
@@ -203,11 +204,12 @@ impl State {
         if self.ambient.is_some() {
             return;
         }
-        let above = ambient::current();
-        if let Some(above) = &above {
+        let (mut task, mut vars) = (None, Vars::default());
+        if let Some(above) = ambient::current() {
             core.node.link(&above.node, Place::SameTask);
+            (task, vars) = (above.task, above.vars);
         }
-        self.ambient = Some(Ambient::new(Arc::clone(&core.node), above.and_then(|above| above.task)));
+        self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
         self.started = Some(Instant::now());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // Nobody else sets it: a nursery is entered once.

@@ -134,7 +134,7 @@ impl Run {
         node.link(&self.0.system, Place::OwnTask);
         let task = Arc::new(TaskInfo::named(name, Location::caller()));
         let live = self.live_guard();
-        let boundary = Boundary::root(node, Some(task), future);
+        let boundary = Boundary::system_root(node, Some(task), future);
         self.0.runtime.spawn(async move {
             // Owned by the task, so that it is released when the runtime drops the task too.
             let _live = live;
