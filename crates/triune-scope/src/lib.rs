@@ -48,6 +48,7 @@ mod run;
 mod task;
 mod task_var;
 mod time;
+mod tree;
 
 pub use cancel::{
     CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, cancel_reason, check_cancelled,
@@ -62,3 +63,4 @@ pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};
 pub use time::{Elapsed, shield, sleep};
+pub use tree::{Activity, TaskState, Tree, tree};

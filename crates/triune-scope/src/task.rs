@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cancel::ambient;
@@ -89,13 +88,13 @@ impl fmt::Display for TaskInfo {
 }
 
 /// The task whose code runs now; `None` outside of a nursery's child and of a run's main task.
-pub fn current_task() -> Option<Arc<TaskInfo>> {
-    ambient::peek(|ambient| ambient.task.clone()).flatten()
+pub fn current_task() -> Option<TaskInfo> {
+    ambient::peek(|ambient| ambient.task.as_deref().map(|task| TaskInfo::clone(task))).flatten()
 }
 
 /// The number of the task whose code runs now, see [`current_task`].
 pub fn current_task_id() -> Option<u64> {
-    current_task().map(|task| task.id().get())
+    ambient::current().and_then(|ambient| ambient.task).map(|task| task.id().get())
 }
 
 /// `app::crawl::fetch::{{closure}}` reads `crawl::fetch`.

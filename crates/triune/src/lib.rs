@@ -86,11 +86,11 @@ pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::init;
 pub use triune_scope::{
-    CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError, ChildErrorKind,
-    Context, Elapsed, Error, ErrorGroup, FutureExt, Member, Nursery, NurseryFuture, Outcome, PanicError,
-    ReportedBy, Result, Run, TaskId, TaskInfo, TaskVar, TaskVarScope, cancel_reason, check_cancelled,
-    checkpoint, current_task, current_task_id, is_cancelled, nursery, shield, shield_unbounded, sleep,
-    task_var,
+    Activity, CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError,
+    ChildErrorKind, Context, Elapsed, Error, ErrorGroup, FutureExt, Member, Nursery, NurseryFuture, Outcome,
+    PanicError, ReportedBy, Result, Run, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope, Tree,
+    cancel_reason, check_cancelled, checkpoint, current_task, current_task_id, is_cancelled, nursery, shield,
+    shield_unbounded, sleep, task_var, tree,
 };
 pub use triune_worker as worker;
 

@@ -8,13 +8,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::node::Node;
-use crate::task::TaskInfo;
 use crate::task_var::Vars;
+use crate::tree::record::Record;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Ambient {
     pub(crate) node: Arc<Node>,
-    pub(crate) task: Option<Arc<TaskInfo>>,
+    pub(crate) task: Option<Arc<Record>>,
     pub(crate) vars: Vars,
     home: Option<tokio::task::Id>,
 }
@@ -25,7 +25,7 @@ thread_local! {
 
 impl Ambient {
     /// An ambient for the tokio task that runs now, in which no task variable is set.
-    pub(crate) fn new(node: Arc<Node>, task: Option<Arc<TaskInfo>>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, task: Option<Arc<Record>>) -> Self {
         Self { node, task, vars: Vars::default(), home: tokio::task::try_id() }
     }
 

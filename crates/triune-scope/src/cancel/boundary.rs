@@ -14,8 +14,8 @@ use pin_project_lite::pin_project;
 use super::ambient::{self, Ambient};
 use super::node::{Hold, Inherit, Node, Place};
 use super::reason::CancelReason;
-use crate::task::TaskInfo;
 use crate::task_var::Vars;
+use crate::tree::record::Record;
 
 /// How often a cancelled task may wake itself before what is left of it is dropped.
 pub(crate) const MAX_PASSES: u32 = 64;
@@ -51,6 +51,8 @@ struct Core {
     last_waker: Option<Waker>,
     /// A shield's own mark on everything above it.
     shielding: Option<Hold>,
+    /// At the root of a task: what counts its polls.
+    record: Option<Arc<Record>>,
     passes: u32,
     quiet: u32,
 }
@@ -60,8 +62,8 @@ struct Core {
 enum Entry {
     /// A node beneath the ambient one.
     Nested(Arc<Node>),
-    /// A node that is linked already, with the task's identity and variables: the root of a child.
-    Root(Arc<Node>, Option<Arc<TaskInfo>>, Vars),
+    /// The root of a task, with its variables: its node has a record, and is linked already.
+    Root(Arc<Node>, Vars),
     Entered,
 }
 
@@ -71,14 +73,15 @@ impl<F: Future> Boundary<F> {
         Self { core: Core::new(Entry::Nested(node)), inner: Some(inner) }
     }
 
-    /// The outermost boundary of a child that inherits the caller's task variables; its node is linked by the caller.
-    pub(crate) fn root(node: Arc<Node>, task: Option<Arc<TaskInfo>>, inner: F) -> Self {
-        Self { core: Core::new(Entry::Root(node, task, ambient::vars())), inner: Some(inner) }
+    /// The outermost boundary of a child that inherits the caller's task variables; the caller has linked its node and
+    /// given it its record.
+    pub(crate) fn root(node: Arc<Node>, inner: F) -> Self {
+        Self { core: Core::new(Entry::Root(node, ambient::vars())), inner: Some(inner) }
     }
 
     /// The outermost boundary of a task that belongs to the run and inherits nothing.
-    pub(crate) fn system_root(node: Arc<Node>, task: Option<Arc<TaskInfo>>, inner: F) -> Self {
-        Self { core: Core::new(Entry::Root(node, task, Vars::default())), inner: Some(inner) }
+    pub(crate) fn system_root(node: Arc<Node>, inner: F) -> Self {
+        Self { core: Core::new(Entry::Root(node, Vars::default())), inner: Some(inner) }
     }
 }
 
@@ -100,11 +103,11 @@ impl<F: Future> Future for Boundary<F> {
                 let recorder =
                     Arc::new(Recorder { woken: AtomicBool::new(false), inner: cx.waker().clone() });
                 let waker = Waker::from(Arc::clone(&recorder));
-                let polled = core.within(|| future.poll(&mut Context::from_waker(&waker)));
+                let polled = core.poll_within(|| future.poll(&mut Context::from_waker(&waker)));
                 woken = recorder.woken.load(Ordering::Acquire);
                 polled
             } else {
-                core.within(|| future.poll(cx))
+                core.poll_within(|| future.poll(cx))
             }
         };
         match polled {
@@ -136,7 +139,7 @@ impl<F: Future> Future for Boundary<F> {
 
 impl Core {
     fn new(entry: Entry) -> Self {
-        Self { entry, ambient: None, last_waker: None, shielding: None, passes: 0, quiet: 0 }
+        Self { entry, ambient: None, last_waker: None, shielding: None, record: None, passes: 0, quiet: 0 }
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -146,7 +149,10 @@ impl Core {
     fn enter(&mut self) {
         match std::mem::replace(&mut self.entry, Entry::Entered) {
             Entry::Entered => {}
-            Entry::Root(node, task, vars) => self.ambient = Some(Ambient::new(node, task).with_vars(vars)),
+            Entry::Root(node, vars) => {
+                self.record = node.record().cloned();
+                self.ambient = Some(Ambient::new(node, self.record.clone()).with_vars(vars));
+            }
             Entry::Nested(node) => {
                 let (mut task, mut vars) = (None, Vars::default());
                 if let Some(above) = ambient::current() {
@@ -209,6 +215,16 @@ impl Core {
         ambient::with(&mut self.ambient, f)
     }
 
+    /// Polls the future in its ambient, and counts the poll at the root of a task.
+    fn poll_within<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        let Some(record) = self.record.take() else { return self.within(poll) };
+        record.poll_began();
+        let polled = self.within(poll);
+        record.poll_ended();
+        self.record = Some(record);
+        polled
+    }
+
     /// Drops the future where its destructors see the same scope as its code did.
     fn drop_inner(&mut self, drop_it: impl FnOnce()) {
         if self.ambient.is_some() {
@@ -222,7 +238,7 @@ impl Core {
         self.shielding = None;
         match (&self.ambient, &self.entry) {
             (Some(ambient), _) => ambient.node.unlink(),
-            (None, Entry::Root(node, _, _) | Entry::Nested(node)) => node.unlink(),
+            (None, Entry::Root(node, _) | Entry::Nested(node)) => node.unlink(),
             (None, Entry::Entered) => {}
         }
     }

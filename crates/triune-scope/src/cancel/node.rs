@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::reason::CancelReason;
 use crate::lock::Mutex;
+use crate::tree::record::Record;
 
 /// Whether a node takes over the cancel of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     passed: AtomicBool,
     holds: AtomicUsize,
     reason: OnceLock<CancelReason>,
+    /// Set on the root node of a task.
+    record: OnceLock<Arc<Record>>,
     state: Mutex<State>,
 }
 
@@ -73,6 +76,7 @@ impl Node {
             passed: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
             reason: OnceLock::new(),
+            record: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -99,6 +103,23 @@ impl Node {
             let entry = link.parent.state.lock().beneath.try_remove(link.key);
             drop(entry);
         }
+    }
+
+    /// Makes this node the root of a task.
+    pub(crate) fn set_record(&self, record: &Arc<Record>) {
+        if self.record.set(Arc::clone(record)).is_err() {
+            unreachable!("a node is the root of one task");
+        }
+    }
+
+    /// The task whose root this node is.
+    pub(crate) fn record(&self) -> Option<&Arc<Record>> {
+        self.record.get()
+    }
+
+    /// The living nodes directly beneath, shields too.
+    pub(crate) fn nodes_beneath(&self) -> Vec<Arc<Node>> {
+        self.state.lock().nodes_beneath().collect()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

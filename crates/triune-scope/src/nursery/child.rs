@@ -17,6 +17,7 @@ use crate::cancel::{CancelReason, Cause};
 use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, PanicError, Result};
 use crate::lock::Mutex;
 use crate::task::{TaskId, TaskInfo};
+use crate::tree::record::Record;
 
 /// A handle on a child of a nursery; awaiting it gives the child's value.
 ///
@@ -34,7 +35,7 @@ pub struct Child<T> {
 
 /// What the handle and the running child share.
 pub(super) struct Cell<T> {
-    pub(super) task: Arc<TaskInfo>,
+    pub(super) task: Arc<Record>,
     pub(super) node: Arc<Node>,
     state: Mutex<State<T>>,
 }
@@ -47,7 +48,9 @@ enum State<T> {
 
 impl<T> Cell<T> {
     pub(super) fn new(task: TaskInfo, node: Arc<Node>) -> Arc<Self> {
-        Arc::new(Self { task: Arc::new(task), node, state: Mutex::new(State::Running(None)) })
+        let task = Record::new(task);
+        node.set_record(&task);
+        Arc::new(Self { task, node, state: Mutex::new(State::Running(None)) })
     }
 
     /// Stores how the child ended and wakes whoever waits for it.
@@ -147,7 +150,7 @@ impl<T> fmt::Debug for Child<T> {
 
 /// How a child ended, for the nursery.
 pub(super) struct Finished {
-    pub(super) task: Arc<TaskInfo>,
+    pub(super) task: Arc<Record>,
     pub(super) kind: Kind,
     pub(super) place: Place,
     pub(super) failure: Option<Failure>,
@@ -200,7 +203,7 @@ pin_project! {
 
 impl<T, F: Future<Output = Result<T>>> Runner<T, F> {
     pub(super) fn new(cell: Arc<Cell<T>>, kind: Kind, place: Place, future: F) -> Self {
-        let root = Boundary::root(Arc::clone(&cell.node), Some(Arc::clone(&cell.task)), future);
+        let root = Boundary::root(Arc::clone(&cell.node), future);
         Self { cell, kind, place, finished: false, root: Some(root) }
     }
 }

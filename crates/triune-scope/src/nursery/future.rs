@@ -21,6 +21,7 @@ use crate::cancel::boundary::{Boundary, heir};
 use crate::cancel::node::{Hold, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, ErrorGroup, Member, PanicError, Result};
+use crate::run::Run;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
 
@@ -208,6 +209,9 @@ impl State {
         if let Some(above) = ambient::current() {
             core.node.link(&above.node, Place::SameTask);
             (task, vars) = (above.task, above.vars);
+        } else if let Some(run) = Run::try_current() {
+            // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
+            core.node.link(run.root(), Place::OwnTask);
         }
         self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
         self.started = Some(Instant::now());

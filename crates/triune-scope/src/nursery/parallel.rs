@@ -17,7 +17,7 @@ use super::core::Core;
 use crate::cancel::node::Place;
 use crate::error::Result;
 use crate::run::{LiveGuard, Run};
-use crate::task::TaskInfo;
+use crate::tree::record::Record;
 
 /// Starts a child that the caller has counted already.
 #[track_caller]
@@ -71,7 +71,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Task<T, F> {
 /// Reports the end of a child exactly once, at the latest when it is dropped.
 struct Reporter {
     core: Arc<Core>,
-    task: Arc<TaskInfo>,
+    task: Arc<Record>,
     kind: Kind,
     reported: bool,
     live: Option<LiveGuard>,

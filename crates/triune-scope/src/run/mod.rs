@@ -31,6 +31,8 @@ use crate::cancel::{CancelReason, Cause};
 use crate::error::PanicError;
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
+use crate::tree::Tree;
+use crate::tree::record::Record;
 
 /// How long [`Run::close`] waits for system tasks and left-over parallel children.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -41,7 +43,7 @@ pub struct Run(Arc<Inner>);
 
 struct Inner {
     runtime: Handle,
-    /// The scope of the main task: signals cancel it.
+    /// Above the main task, and above nurseries that were opened outside of it: signals cancel it.
     root: Arc<Node>,
     /// The scope of the system tasks.
     system: Arc<Node>,
@@ -90,8 +92,10 @@ impl Run {
     ///
     /// Dropping it drops the main task.
     pub async fn main<F: Future>(&self, main: F) -> Option<F::Output> {
-        let task = Arc::new(TaskInfo::named("main", Location::caller()));
-        Boundary::root(Arc::clone(&self.0.root), Some(task), main).await.ok()
+        let node = heir();
+        node.link(&self.0.root, Place::OwnTask);
+        node.set_record(&Record::new(TaskInfo::named("main", Location::caller())));
+        Boundary::root(node, main).await.ok()
     }
 
     /// Cancels the main task and everything beneath it.
@@ -132,9 +136,9 @@ impl Run {
     pub fn spawn_system(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let node = heir();
         node.link(&self.0.system, Place::OwnTask);
-        let task = Arc::new(TaskInfo::named(name, Location::caller()));
+        node.set_record(&Record::new(TaskInfo::named(name, Location::caller())));
         let live = self.live_guard();
-        let boundary = Boundary::system_root(node, Some(task), future);
+        let boundary = Boundary::system_root(node, future);
         self.0.runtime.spawn(async move {
             // Owned by the task, so that it is released when the runtime drops the task too.
             let _live = live;
@@ -177,6 +181,16 @@ impl Run {
         let extensions = std::mem::take(&mut *self.0.extensions.lock());
         drop(extensions);
         registry::remove(self.0.runtime.id());
+    }
+
+    /// A snapshot of the tasks of this run, see [`tree`](crate::tree).
+    pub fn tree(&self) -> Tree {
+        Tree::of(vec![Arc::clone(&self.0.root), Arc::clone(&self.0.system)])
+    }
+
+    /// What a nursery hangs from that was opened outside of every task of triune.
+    pub(crate) fn root(&self) -> &Arc<Node> {
+        &self.0.root
     }
 
     pub(crate) fn live_guard(&self) -> LiveGuard {

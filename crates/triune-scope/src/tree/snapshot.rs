@@ -1,0 +1,164 @@
+//! A snapshot of the tree of tasks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::Record;
+use crate::cancel::CancelReason;
+use crate::cancel::node::Node;
+use crate::run::Run;
+use crate::task::{TaskId, TaskInfo};
+
+/// The tasks of a run at one moment: plain data.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    tasks: Vec<TaskState>,
+}
+
+/// One task at the moment of the snapshot.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TaskState {
+    /// Number, name and spawn location.
+    pub info: TaskInfo,
+    /// The task whose nursery it is in; `None` for the main task, system tasks, and what runs outside of a main task.
+    pub parent: Option<TaskId>,
+    /// What it does.
+    pub activity: Activity,
+    /// How often it was polled to the end of the poll.
+    pub polls: u64,
+    /// For how long it was polled in all.
+    pub busy: Duration,
+    /// Its longest finished poll.
+    pub longest_poll: Duration,
+    /// Why it is being cancelled, if it is.
+    pub cancelled: Option<CancelReason>,
+    /// Whether something in it is shielded, or it waits for parallel children, so that a cancel cannot drop it.
+    pub held: bool,
+    depth: usize,
+}
+
+/// What a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activity {
+    /// It was not polled yet.
+    New,
+    /// It waits.
+    Idle,
+    /// It is being polled, for so long already.
+    Running(Duration),
+}
+
+/// A snapshot of the tasks of the run that the caller is in: those beneath its main task, its system tasks, and the
+/// children of nurseries that were opened outside of both.
+///
+/// Tasks that were spawned past triune are not in it.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{nursery, tree};
+///
+/// nursery(async |n| {
+///     let parked = n.spawn_named("parked", std::future::pending::<triune_scope::Result>());
+///     tokio::task::yield_now().await;
+///     let tree = tree();
+///     let task = tree.tasks().iter().find(|task| task.info.name() == "parked").unwrap();
+///     assert_eq!(task.polls, 1);
+///     parked.cancel("seen");
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
+#[track_caller]
+pub fn tree() -> Tree {
+    Run::current().tree()
+}
+
+impl Tree {
+    /// Walks from `roots` down, parents before children.
+    pub(crate) fn of(roots: Vec<Arc<Node>>) -> Self {
+        let mut tasks = Vec::new();
+        let mut todo: Vec<(Arc<Node>, Option<TaskId>, usize)> =
+            roots.into_iter().rev().map(|root| (root, None, 0)).collect();
+        // Dropped after the walk: the last reference to a node takes its parent's lock.
+        let mut visited = Vec::new();
+        while let Some((node, parent, depth)) = todo.pop() {
+            let (parent, depth) = match node.record() {
+                Some(record) => {
+                    tasks.push(TaskState::of(&node, record, parent, depth));
+                    (Some(record.id()), depth + 1)
+                }
+                None => (parent, depth),
+            };
+            todo.extend(node.nodes_beneath().into_iter().rev().map(|beneath| (beneath, parent, depth)));
+            visited.push(node);
+        }
+        Self { tasks }
+    }
+
+    /// Every task, parents before their children, siblings in the order of their start as far as it is known.
+    pub fn tasks(&self) -> &[TaskState] {
+        &self.tasks
+    }
+
+    /// The children of a task, or with `None` those that have no parent.
+    pub fn children_of(&self, parent: Option<TaskId>) -> impl Iterator<Item = &TaskState> {
+        self.tasks.iter().filter(move |task| task.parent == parent)
+    }
+}
+
+impl TaskState {
+    fn of(node: &Node, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
+        let activity = match (record.running_for(), record.polls()) {
+            (Some(time), _) => Activity::Running(time),
+            (None, 0) => Activity::New,
+            (None, _) => Activity::Idle,
+        };
+        Self {
+            info: TaskInfo::clone(record),
+            parent,
+            activity,
+            polls: record.polls(),
+            busy: record.busy(),
+            longest_poll: record.longest_poll(),
+            cancelled: node.cancel_reason(),
+            held: node.is_held(),
+            depth,
+        }
+    }
+}
+
+/// One line per task, indented beneath its parent.
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for task in &self.tasks {
+            writeln!(f, "{:indent$}{task}", "", indent = task.depth * 2)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  polls {}  busy {:.1?}  {}", self.info, self.polls, self.busy, self.info.location())?;
+        match self.activity {
+            Activity::New => f.write_str("  new")?,
+            Activity::Idle => {}
+            Activity::Running(time) => write!(f, "  running for {time:.1?}")?,
+        }
+        if let Some(reason) = &self.cancelled {
+            write!(f, "  cancelling: {reason}")?;
+        }
+        if self.held {
+            f.write_str("  held")?;
+        }
+        Ok(())
+    }
+}
