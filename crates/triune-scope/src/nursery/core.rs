@@ -10,6 +10,7 @@ use crate::cancel::boundary::heir;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
+use crate::run::Run;
 
 pub(super) struct Core {
     pub(super) opened_at: &'static Location<'static>,
@@ -24,8 +25,8 @@ pub(super) struct Core {
     /// Those of them that are tokio tasks.
     parallel: AtomicUsize,
     mail: Mutex<Mail>,
-    /// The runtime in which the nursery was first polled: parallel children start there.
-    pub(super) runtime: OnceLock<tokio::runtime::Handle>,
+    /// The run, and with it the runtime, in which the nursery was first polled: parallel children start there.
+    pub(super) run: OnceLock<Run>,
 }
 
 /// What arrives for the nursery from other tasks.
@@ -49,7 +50,7 @@ impl Core {
             daemon: AtomicUsize::new(0),
             parallel: AtomicUsize::new(0),
             mail: Mutex::default(),
-            runtime: OnceLock::new(),
+            run: OnceLock::new(),
         })
     }
 
@@ -102,12 +103,11 @@ impl Core {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// A child starts; the caller holds the lock of the queue, so that the queue is not closed meanwhile.
-    pub(super) fn count(&self, kind: Kind, place: Place) {
+    /// A child starts; the caller holds the lock of the queue, so that the queue is not closed meanwhile. Says whether it
+    /// is the only parallel one.
+    pub(super) fn count(&self, kind: Kind, place: Place) -> bool {
         self.counter(kind).fetch_add(1, Ordering::AcqRel);
-        if place == Place::OwnTask {
-            self.parallel.fetch_add(1, Ordering::AcqRel);
-        }
+        place == Place::OwnTask && self.parallel.fetch_add(1, Ordering::AcqRel) == 0
     }
 
     /// A child's end has been settled.

@@ -206,18 +206,19 @@ impl State {
             return;
         }
         let (mut task, mut vars) = (None, Vars::default());
+        let run = Run::try_current();
         if let Some(above) = ambient::current() {
             core.node.link(&above.node, Place::SameTask);
             (task, vars) = (above.task, above.vars);
-        } else if let Some(run) = Run::try_current() {
+        } else if let Some(run) = &run {
             // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
             core.node.link(run.root(), Place::OwnTask);
         }
         self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
         self.started = Some(Instant::now());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Some(run) = run {
             // Nobody else sets it: a nursery is entered once.
-            let _first = core.runtime.set(runtime);
+            let _first = core.run.set(run);
         }
     }
 

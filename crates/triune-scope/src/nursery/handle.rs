@@ -176,15 +176,19 @@ impl<'env> Nursery<'env> {
         let core = &self.0.core;
         let node = core.child_node(kind, Place::OwnTask);
         let open = match &*self.0.queue.lock() {
-            Queue::Open(_) => {
-                core.count(kind, Place::OwnTask);
-                Ok(())
-            }
+            Queue::Open(_) => Ok(core.count(kind, Place::OwnTask)),
             Queue::Closed => Err(true),
             Queue::Abandoned => Err(false),
         };
         match open {
-            Ok(()) => parallel::start(core, kind, Cell::new(task, node), future),
+            Ok(only) => {
+                let child = parallel::start(core, kind, Cell::new(task, node), future);
+                if only {
+                    // The nursery takes a hold on what is above it for as long as there are parallel children.
+                    core.wake();
+                }
+                child
+            }
             Err(ended) => {
                 drop(future);
                 self.refuse(ended);

@@ -31,14 +31,13 @@ where
     let runner = Runner::new(Arc::clone(&cell), kind, Place::OwnTask, future);
     let mut task = Task { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
-    let runtime = core.runtime.get().cloned().or_else(|| tokio::runtime::Handle::try_current().ok());
-    let Some(runtime) = runtime else {
+    let run = core.run.get().cloned().or_else(Run::try_current);
+    let Some(run) = run else {
         drop(task);
         panic!("a parallel child needs a tokio runtime: await the nursery inside one");
     };
-    task.reporter.live = Some(Run::of(&runtime).live_guard());
-    runtime.spawn(task.in_current_span());
-    core.wake();
+    task.reporter.live = Some(run.live_guard());
+    run.runtime().spawn(task.in_current_span());
     Child::new(cell)
 }
 

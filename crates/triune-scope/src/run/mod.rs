@@ -193,6 +193,11 @@ impl Run {
         &self.0.root
     }
 
+    /// The runtime of this run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
     pub(crate) fn live_guard(&self) -> LiveGuard {
         self.0.live.fetch_add(1, Ordering::AcqRel);
         LiveGuard(Arc::clone(&self.0))
