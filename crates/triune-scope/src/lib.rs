@@ -51,16 +51,16 @@ mod time;
 mod tree;
 
 pub use cancel::{
-    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, cancel_reason, check_cancelled,
-    checkpoint, is_cancelled, shield_unbounded,
+    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, ReasonParts, UnknownCause,
+    cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled, shield_unbounded,
 };
 pub use error::{
     Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, PanicError, ReportedBy,
-    Result,
+    Result, Timeout,
 };
 pub use nursery::{Child, Nursery, NurseryFuture, nursery};
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};
-pub use time::{Elapsed, shield, sleep};
+pub use time::{Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep};
 pub use tree::{Activity, TaskState, Tree, tree};

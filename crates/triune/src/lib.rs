@@ -88,8 +88,9 @@ pub use triune_process::init;
 pub use triune_scope::{
     Activity, CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError,
     ChildErrorKind, Context, Elapsed, Error, ErrorGroup, FutureExt, Member, Nursery, NurseryFuture, Outcome,
-    PanicError, ReportedBy, Result, Run, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope, Tree,
-    cancel_reason, check_cancelled, checkpoint, current_task, current_task_id, is_cancelled, nursery, shield,
+    PanicError, ReasonParts, ReportedBy, Result, Run, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope,
+    Timeout, Tree, UnknownCause, cancel_reason, check_cancelled, checkpoint, current_task, current_task_id,
+    effective_deadline, fail_after, fail_at, is_cancelled, move_on_after, move_on_at, nursery, shield,
     shield_unbounded, sleep, task_var, tree,
 };
 pub use triune_worker as worker;

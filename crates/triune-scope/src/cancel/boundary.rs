@@ -12,9 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use pin_project_lite::pin_project;
 
 use super::ambient::{self, Ambient};
-use super::node::{Hold, Inherit, Node, Place};
+use super::node::{Grip, Hold, Inherit, Node, Place};
 use super::reason::CancelReason;
 use crate::task_var::Vars;
+use crate::time::timer::Timer;
 use crate::tree::record::Record;
 
 /// How often a cancelled task may wake itself before what is left of it is dropped.
@@ -49,6 +50,7 @@ struct Core {
     /// Installed while the future is polled or dropped; `None` before the first poll.
     ambient: Option<Ambient>,
     last_waker: Option<Waker>,
+    timer: Timer,
     /// A shield's own mark on everything above it.
     shielding: Option<Hold>,
     /// At the root of a task: what counts its polls.
@@ -93,9 +95,14 @@ impl<F: Future> Future for Boundary<F> {
         let mut inner = this.inner;
         let core = this.core;
         core.enter();
+        core.watch_time(cx);
         let moved = core.follow(cx.waker());
         let armed = core.is_armed();
         let mut woken = false;
+        if armed && core.is_over() {
+            core.drop_inner(|| inner.set(None));
+            return Poll::Ready(Err(core.leave_cancelled()));
+        }
         let polled = {
             let future = inner.as_mut().as_pin_mut().expect("a boundary is not polled after it has ended");
             if armed {
@@ -122,16 +129,16 @@ impl<F: Future> Future for Boundary<F> {
                     core.register(cx.waker());
                 }
                 let end = if armed { core.after_pass(woken, cx) } else { Poll::Pending };
-                let Poll::Ready(reason) = end else {
-                    // The flag may have been set between the first look and the registration, or by the poll itself.
-                    if !armed && core.is_armed() {
+                if end.is_pending() {
+                    // The flag may have been set between the first look and the registration, or by the poll itself;
+                    // the deadline may have been moved.
+                    if core.has_news(armed) {
                         cx.waker().wake_by_ref();
                     }
                     return Poll::Pending;
-                };
+                }
                 core.drop_inner(|| inner.set(None));
-                core.leave();
-                Poll::Ready(Err(reason))
+                Poll::Ready(Err(core.leave_cancelled()))
             }
         }
     }
@@ -139,7 +146,16 @@ impl<F: Future> Future for Boundary<F> {
 
 impl Core {
     fn new(entry: Entry) -> Self {
-        Self { entry, ambient: None, last_waker: None, shielding: None, record: None, passes: 0, quiet: 0 }
+        Self {
+            entry,
+            ambient: None,
+            last_waker: None,
+            timer: Timer::default(),
+            shielding: None,
+            record: None,
+            passes: 0,
+            quiet: 0,
+        }
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -150,6 +166,7 @@ impl Core {
         match std::mem::replace(&mut self.entry, Entry::Entered) {
             Entry::Entered => {}
             Entry::Root(node, vars) => {
+                node.enter();
                 self.record = node.record().cloned();
                 self.ambient = Some(Ambient::new(node, self.record.clone()).with_vars(vars));
             }
@@ -158,10 +175,11 @@ impl Core {
                 if let Some(above) = ambient::current() {
                     node.link(&above.node, Place::SameTask);
                     if node.is_shield() {
-                        self.shielding = Some(above.node.hold());
+                        self.shielding = Some(above.node.hold(Grip::Soft));
                     }
                     (task, vars) = (above.task, above.vars);
                 }
+                node.enter();
                 self.ambient = Some(Ambient::new(node, task).with_vars(vars));
             }
         }
@@ -185,18 +203,38 @@ impl Core {
         self.node().is_cancelled()
     }
 
+    /// Whether the grace is over and nothing must be waited for any more.
+    fn is_over(&self) -> bool {
+        let node = self.node();
+        node.is_hard() && !node.is_held()
+    }
+
+    fn watch_time(&mut self, cx: &mut Context<'_>) {
+        if let Some(ambient) = &self.ambient {
+            self.timer.poll(&ambient.node, cx);
+        }
+    }
+
+    fn has_news(&self, armed: bool) -> bool {
+        let node = self.node();
+        (!armed && node.is_cancelled()) || self.timer.is_stale(node)
+    }
+
     fn start_pass(&self) {
         if self.passes == 0 {
             self.node().wake_beneath();
         }
     }
 
-    /// After a pass that left the future pending: wait on, or the reason to drop it.
-    fn after_pass(&mut self, woken: bool, cx: &Context<'_>) -> Poll<CancelReason> {
+    /// After a pass that left the future pending: wait on, or drop it.
+    fn after_pass(&mut self, woken: bool, cx: &Context<'_>) -> Poll<()> {
         let node = Arc::clone(self.node());
         if node.is_held() {
             // Ends with the shield or the parallel child, which wakes this task.
             return Poll::Pending;
+        }
+        if node.is_hard() {
+            return Poll::Ready(());
         }
         self.passes += 1;
         if woken && self.passes < MAX_PASSES {
@@ -208,7 +246,7 @@ impl Core {
             return Poll::Pending;
         }
         tracing::debug!(task = ?self.ambient.as_ref().and_then(|a| a.task.as_deref()), "cancel dropped a future parked in a foreign await");
-        Poll::Ready(node.cancel_reason().expect("only a cancelled boundary makes passes"))
+        Poll::Ready(())
     }
 
     fn within<R>(&mut self, f: impl FnOnce() -> R) -> R {
@@ -234,8 +272,15 @@ impl Core {
         }
     }
 
+    fn leave_cancelled(&mut self) -> CancelReason {
+        let reason = self.node().cancel_reason().expect("only a cancelled boundary is cut off");
+        self.leave();
+        reason
+    }
+
     fn leave(&mut self) {
         self.shielding = None;
+        self.timer.stop();
         match (&self.ambient, &self.entry) {
             (Some(ambient), _) => ambient.node.unlink(),
             (None, Entry::Root(node, _) | Entry::Nested(node)) => node.unlink(),

@@ -2,13 +2,16 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use super::ambient;
 use super::boundary::{Boundary, heir};
 use super::leaf::Leaf;
+use super::node::Node;
 use super::reason::CancelReason;
 use crate::error::Cancelled;
 
@@ -111,11 +114,40 @@ pub fn check_cancelled() -> Result<(), Cancelled> {
 }
 
 /// Whether the scope around the running code is cancelled. `false` outside of every scope.
+///
+/// A deadline that has passed counts, also while the code computes without an await.
 pub fn is_cancelled() -> bool {
-    ambient::peek(|ambient| ambient.node.is_cancelled()).unwrap_or(false)
+    node_in_time().is_some_and(|node| node.is_cancelled())
 }
 
 /// Why the scope around the running code was cancelled, if it was.
 pub fn cancel_reason() -> Option<CancelReason> {
-    ambient::peek(|ambient| ambient.node.cancel_reason()).flatten()
+    node_in_time()?.cancel_reason()
+}
+
+/// When the running code will be cancelled by a deadline: the earliest of the scopes around it, up to the innermost
+/// shield. `None` if there is no deadline, the present if the scope is cancelled already.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use triune_scope::{effective_deadline, move_on_after, shield_unbounded};
+///
+/// let inner = move_on_after(Duration::from_secs(5), async {
+///     assert!(shield_unbounded(async { effective_deadline() }).await.is_none());
+///     move_on_after(Duration::from_secs(10), async { effective_deadline() }).await
+/// });
+/// let left = inner.await.flatten().flatten().unwrap().duration_since(tokio::time::Instant::now());
+/// assert!(left <= Duration::from_secs(5));
+/// # }
+/// ```
+pub fn effective_deadline() -> Option<Instant> {
+    node_in_time()?.effective_deadline()
+}
+
+/// The node around the running code, after a look at the clock where a deadline could have passed.
+fn node_in_time() -> Option<Arc<Node>> {
+    let node = ambient::peek(|ambient| Arc::clone(&ambient.node))?;
+    node.notice_time_above();
+    Some(node)
 }

@@ -3,6 +3,8 @@
 //! # Parts
 //!
 //! * [`node`]: one boundary in the tree: flag, reason, what is registered beneath. Pure data and locks.
+//! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, the only thing here that
+//!   needs a runtime, and only where a time was set.
 //! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
 //!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel.
@@ -23,24 +25,42 @@
 //!    and something was woken meanwhile: something can still run, so it waits, at most [`boundary::MAX_PASSES`]
 //!    times. Otherwise what remains is parked in a foreign await: the future is dropped.
 //!
+//! A deadline is a cancel that the node's own boundary calls, because it polls the timer, or the first who asks.
+//!
+//! # Hard stop
+//!
+//! When the grace of `cancel_with_grace` is over, or the limit of a bounded shield, the node and everything beneath it,
+//! shielded or not, becomes *hard*, and every boundary there is woken. A hard boundary makes no pass: it drops its
+//! future at once, with the shields in it. It waits only for parallel children, which are dropped in the same way in
+//! their own tasks. A shield beneath is not cancelled: what surrounds it is dropped, so it needs no result.
+//!
 //! # Invariants
 //!
 //! 1. A node's flag is set once and never cleared; its reason is set before the flag.
 //! 2. Linking a node and marking its parent exclude each other (the parent's lock), so no cancel is missed.
 //! 3. Locks are taken parent before child, for a few instructions, never while polling, dropping or waking.
 //! 4. The parent owns its children weakly by slab key; a child owns its parent strongly until it ends.
-//! 5. `holds` of a node counts the shields and the nurseries with parallel children beneath it in the same task.
+//! 5. `holds` of a node counts the shields and the nurseries with parallel children beneath it in the same task;
+//!    `firm_holds` only the latter, and only these count for a hard node.
+//! 6. `hard` and `timed` are, like the flag, set once, and taken over by what is linked later: `hard` by everything,
+//!    `timed`, like the flag, not by shields.
+//! 7. `own` is set when the node's reason comes from a cancel of this very node: only such a cancel is absorbed here.
 
 pub(crate) mod ambient;
 pub(crate) mod boundary;
 mod cancellable;
+pub(crate) mod deadline;
 pub(crate) mod leaf;
+pub(crate) mod map;
 pub(crate) mod node;
 mod reason;
 mod scope;
 mod shield;
 
-pub use cancellable::{Cancellable, FutureExt, cancel_reason, check_cancelled, checkpoint, is_cancelled};
-pub use reason::{CancelReason, Cause};
+pub use cancellable::{
+    Cancellable, FutureExt, cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled,
+};
+pub use reason::{CancelReason, Cause, ReasonParts, UnknownCause};
 pub use scope::{CancelScope, Outcome};
 pub use shield::shield_unbounded;
+pub(crate) use shield::shield_within;

@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
+use super::deadline::Deadlines;
 use super::reason::CancelReason;
 use crate::lock::Mutex;
 use crate::tree::record::Record;
@@ -28,6 +29,31 @@ pub(crate) enum Place {
     OwnTask,
 }
 
+/// What a hold keeps from: every drop, or not that of a hard stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grip {
+    /// A shield's: void after the grace.
+    Soft,
+    /// A nursery's with parallel children: they are stopped in their own tasks, and somebody must wait for them.
+    Firm,
+}
+
+/// Whether a walk goes on beneath a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    Descend,
+    Stop,
+}
+
+/// What a walk knows of the node that it visits.
+#[derive(Debug)]
+pub(super) struct Visit<'a> {
+    is_self: bool,
+    /// A shield beneath the node where the walk began.
+    pub(super) enters_shield: bool,
+    state: &'a State,
+}
+
 #[derive(Debug)]
 pub(crate) struct Node {
     inherit: Inherit,
@@ -35,14 +61,25 @@ pub(crate) struct Node {
     cancelled: AtomicBool,
     /// This node itself was cancelled, not only something above it.
     called: AtomicBool,
+    /// The reason comes from a cancel of this node itself.
+    own: AtomicBool,
+    /// The grace is over: shields beneath count no more.
+    hard: AtomicBool,
+    /// The boundary has been polled.
+    pub(super) entered: AtomicBool,
+    /// This node, or something above it whose cancel would reach it, has times.
+    pub(super) timed: AtomicBool,
     /// A cancel was delivered here before: the next delivery yields first.
     delivered: AtomicBool,
     /// A pass has woken what is beneath; one is enough, because what registers later sees the flag at once.
     passed: AtomicBool,
     holds: AtomicUsize,
+    /// Those of the holds that even a hard stop waits for.
+    firm_holds: AtomicUsize,
     reason: OnceLock<CancelReason>,
     /// Set on the root node of a task.
     record: OnceLock<Arc<Record>>,
+    pub(super) deadlines: Deadlines,
     state: Mutex<State>,
 }
 
@@ -72,11 +109,17 @@ impl Node {
             inherit,
             cancelled: AtomicBool::new(false),
             called: AtomicBool::new(false),
+            own: AtomicBool::new(false),
+            hard: AtomicBool::new(false),
+            entered: AtomicBool::new(false),
+            timed: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             passed: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
+            firm_holds: AtomicUsize::new(0),
             reason: OnceLock::new(),
             record: OnceLock::new(),
+            deadlines: Deadlines::default(),
             state: Mutex::default(),
         })
     }
@@ -91,8 +134,16 @@ impl Node {
             own.link = Some(Link { parent: Arc::clone(parent), key, place });
         }
         // Whoever marked the parent before the insertion is visible by its lock; whoever does it later sees us.
-        if self.inherit == Inherit::Yes && parent.is_cancelled() {
-            self.spread(&parent.reason());
+        if self.inherit == Inherit::Yes {
+            if parent.is_cancelled() {
+                self.spread(&parent.reason());
+            }
+            if parent.is_timed() {
+                self.mark_timed();
+            }
+        }
+        if parent.is_hard() {
+            self.harden_beneath(&parent.reason());
         }
     }
 
@@ -138,34 +189,71 @@ impl Node {
         self.is_cancelled().then(|| self.reason())
     }
 
+    /// Whether the reason is that of a cancel of this node itself, not of one above.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_hard(&self) -> bool {
+        self.hard.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.timed.load(Ordering::Acquire)
+    }
+
     /// Cancels this node and everything beneath it that is not shielded. Only the first reason counts.
     pub(crate) fn cancel(self: &Arc<Self>, reason: CancelReason) {
         self.called.store(true, Ordering::Release);
-        self.spread(&reason);
+        if self.spread(&reason) {
+            self.own.store(true, Ordering::Release);
+        }
     }
 
-    /// Marks this node and what inherits from it, then wakes it and the roots of other tasks.
-    fn spread(self: &Arc<Self>, reason: &CancelReason) {
+    /// Marks this node and what inherits from it, then wakes it and the roots of other tasks; whether this node was new.
+    fn spread(self: &Arc<Self>, reason: &CancelReason) -> bool {
         let mut wakers = Vec::new();
-        let mut todo = vec![Arc::clone(self)];
-        let mut visited = Vec::new();
-        while let Some(node) = todo.pop() {
-            let is_self = Arc::ptr_eq(&node, self);
-            if is_self || !node.is_shield() {
-                let state = node.state.lock();
-                if !node.is_cancelled() {
-                    node.mark(reason.clone());
-                    if is_self || state.is_own_task() {
-                        wakers.extend(state.waker.clone());
-                    }
-                    todo.extend(state.nodes_beneath());
-                }
+        let mut is_new = false;
+        self.walk(|node, visit| {
+            if visit.enters_shield || node.is_cancelled() {
+                return Walk::Stop;
             }
-            // Dropped after the walk: dropping the last reference takes its parent's lock.
-            visited.push(node);
-        }
-        drop(visited);
+            node.mark(reason.clone());
+            is_new |= visit.is_self;
+            if visit.is_self || visit.state.is_own_task() {
+                wakers.extend(visit.state.waker.clone());
+            }
+            Walk::Descend
+        });
         wakers.into_iter().for_each(Waker::wake);
+        is_new
+    }
+
+    /// Ends the grace: cancels this node, and drops what is beneath, shielded or not, as soon as it is polled.
+    pub(crate) fn harden(self: &Arc<Self>, reason: &CancelReason) {
+        self.cancel(reason.clone());
+        self.harden_beneath(reason);
+    }
+
+    /// Unlike a cancel it wakes every boundary: nothing is to unwind, so none can look unreachable too early.
+    ///
+    /// A shield learns the reason for what links to it later, but it is not cancelled: it has no result to be cut off
+    /// with, and what surrounds it is dropped anyway.
+    fn harden_beneath(self: &Arc<Self>, reason: &CancelReason) {
+        let mut wakers = Vec::new();
+        self.walk(|node, visit| {
+            if node.hard.swap(true, Ordering::AcqRel) {
+                return Walk::Stop;
+            }
+            if node.is_shield() {
+                node.reason.get_or_init(|| reason.clone());
+            } else if !node.is_cancelled() {
+                node.mark(reason.clone());
+            }
+            wakers.extend(visit.state.waker.clone());
+            Walk::Descend
+        });
+        wakers.into_iter().rev().for_each(Waker::wake);
     }
 
     /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
@@ -176,31 +264,67 @@ impl Node {
         let reason = self.reason();
         let mut wakers = Vec::new();
         let mut tasks = Vec::new();
+        self.walk(|node, visit| {
+            if visit.enters_shield {
+                return Walk::Stop;
+            }
+            if !visit.is_self && visit.state.is_own_task() {
+                tasks.push(Arc::clone(node));
+                return Walk::Stop;
+            }
+            if node.passed.swap(true, Ordering::AcqRel) {
+                return Walk::Stop;
+            }
+            if !node.is_cancelled() {
+                node.mark(reason.clone());
+            }
+            if !visit.is_self {
+                wakers.extend(visit.state.waker.clone());
+            }
+            wakers.extend(visit.state.leaves_beneath());
+            Walk::Descend
+        });
+        // Does nothing where the canceller was first.
+        for task in tasks {
+            task.spread(&reason);
+        }
+        wakers.into_iter().rev().for_each(Waker::wake);
+    }
+
+    /// Visits this node and what is beneath, each under its own lock, parents first.
+    pub(super) fn walk(self: &Arc<Self>, mut visitor: impl FnMut(&Arc<Self>, Visit<'_>) -> Walk) {
         let mut todo = vec![Arc::clone(self)];
         let mut visited = Vec::new();
         while let Some(node) = todo.pop() {
+            let state = node.state.lock();
             let is_self = Arc::ptr_eq(&node, self);
-            if is_self || !node.is_shield() {
-                let state = node.state.lock();
-                if !is_self && state.is_own_task() {
-                    tasks.push(Arc::clone(&node));
-                } else if !node.passed.swap(true, Ordering::AcqRel) {
-                    if !node.is_cancelled() {
-                        node.mark(reason.clone());
-                    }
-                    if !is_self {
-                        wakers.extend(state.waker.clone());
-                    }
-                    wakers.extend(state.leaves_beneath());
-                    todo.extend(state.nodes_beneath());
-                }
+            let visit = Visit { is_self, enters_shield: !is_self && node.is_shield(), state: &state };
+            if visitor(&node, visit) == Walk::Descend {
+                todo.extend(state.nodes_beneath());
             }
+            drop(state);
+            // Dropped after the walk: dropping the last reference takes its parent's lock.
             visited.push(node);
         }
-        drop(visited);
-        // Does nothing where the canceller was first.
-        tasks.into_iter().for_each(|task| task.spread(&reason));
-        wakers.into_iter().rev().for_each(Waker::wake);
+    }
+
+    /// Visits this node and those above whose cancel would reach it, innermost first.
+    pub(super) fn unshielded_above(self: &Arc<Self>, mut visitor: impl FnMut(&Arc<Self>)) {
+        let mut next = Some(Arc::clone(self));
+        while let Some(node) = next {
+            visitor(&node);
+            next = if node.is_shield() {
+                None
+            } else {
+                node.state.lock().link.as_ref().map(|link| Arc::clone(&link.parent))
+            };
+        }
+    }
+
+    /// Wakes the boundary of this node.
+    pub(super) fn wake(&self) {
+        let waker = self.state.lock().waker.clone();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Whether anything is registered beneath in this task.
@@ -237,22 +361,26 @@ impl Node {
     }
 
     /// Keeps this node and every node above it in the same task from being dropped by a cancel.
-    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+    pub(crate) fn hold(self: &Arc<Self>, grip: Grip) -> Hold {
         let mut held = Vec::new();
         let mut next = Some(Arc::clone(self));
         while let Some(node) = next {
             node.holds.fetch_add(1, Ordering::AcqRel);
+            if grip == Grip::Firm {
+                node.firm_holds.fetch_add(1, Ordering::AcqRel);
+            }
             next = match &node.state.lock().link {
                 Some(link) if link.place == Place::SameTask => Some(Arc::clone(&link.parent)),
                 _ => None,
             };
             held.push(node);
         }
-        Hold(held)
+        Hold { nodes: held, grip }
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.holds.load(Ordering::Acquire) > 0
+        let holds = if self.is_hard() { &self.firm_holds } else { &self.holds };
+        holds.load(Ordering::Acquire) > 0
     }
 
     fn reason(&self) -> CancelReason {
@@ -261,9 +389,8 @@ impl Node {
 
     /// Sets reason and flag; the caller holds this node's lock.
     fn mark(&self, reason: CancelReason) {
-        if self.reason.set(reason).is_err() {
-            unreachable!("the flag is looked at under the same lock");
-        }
+        // A shield that a hard stop reached knows a reason already.
+        self.reason.get_or_init(|| reason);
         self.cancelled.store(true, Ordering::Release);
     }
 }
@@ -300,12 +427,18 @@ impl State {
 /// It remembers the nodes themselves, because a future may be moved to another parent meanwhile.
 #[derive(Debug)]
 #[must_use = "the nodes are released at once when the hold is dropped"]
-pub(crate) struct Hold(Vec<Arc<Node>>);
+pub(crate) struct Hold {
+    nodes: Vec<Arc<Node>>,
+    grip: Grip,
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        for node in &self.0 {
+        for node in &self.nodes {
             node.holds.fetch_sub(1, Ordering::AcqRel);
+            if self.grip == Grip::Firm {
+                node.firm_holds.fetch_sub(1, Ordering::AcqRel);
+            }
         }
     }
 }

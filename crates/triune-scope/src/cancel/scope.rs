@@ -2,12 +2,18 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::boundary::{Boundary, heir};
+use super::deadline::When;
+use super::map::map;
 use super::node::Node;
-use super::reason::CancelReason;
+use super::reason::{CancelReason, Cause};
 
 /// A region of code that can be cancelled as a whole. Cloning gives another handle on the same scope.
 ///
@@ -76,23 +82,126 @@ impl CancelScope {
         Self { node, entered: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// Cancels everything inside, now and whatever enters later. Only the first reason counts.
-    pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.node.cancel(reason.into());
+    /// A scope that is cancelled at `deadline`, on tokio's clock (which tests can pause), with
+    /// [`Cause::Deadline`](crate::Cause::Deadline).
+    #[track_caller]
+    pub fn with_deadline(deadline: Instant) -> Self {
+        let scope = Self::new();
+        scope.set_deadline(deadline);
+        scope
     }
 
-    /// Whether this scope, or one around it, was cancelled.
+    /// A scope that is cancelled when it has run for `limit`, counted from the first poll of [`run`](Self::run).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use triune_scope::{CancelScope, Cause, sleep};
+    ///
+    /// let scope = CancelScope::with_timeout(Duration::from_millis(1));
+    /// let inner = scope.clone();
+    /// let ended = scope
+    ///     .run(async move {
+    ///         inner.set_timeout(Duration::from_millis(2)); // a little more, from now on
+    ///         sleep(Duration::from_secs(60)).await.is_err()
+    ///     })
+    ///     .await;
+    /// assert_eq!(ended.done(), Some(true));
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn with_timeout(limit: Duration) -> Self {
+        let scope = Self::new();
+        scope.set_timeout(limit);
+        scope
+    }
+
+    /// Sets, moves or, with `None`, removes the deadline: earlier or later, from anywhere, at any time.
+    ///
+    /// A deadline that has passed when it is set cancels at once. One that has fired stays fired. The scope looks at
+    /// the clock when it is polled and when it is asked, not in between.
+    #[track_caller]
+    pub fn set_deadline(&self, deadline: impl Into<Option<Instant>>) {
+        self.node.set_deadline(deadline.into().map(When::At), Some(Location::caller()));
+    }
+
+    /// Sets the deadline to `limit` from now, or, if the scope is not entered yet, from its first poll.
+    #[track_caller]
+    pub fn set_timeout(&self, limit: Duration) {
+        self.node.set_deadline(Some(When::After(limit)), Some(Location::caller()));
+    }
+
+    /// The deadline of this scope, if it has one. See [`effective_deadline`](Self::effective_deadline) for the scopes
+    /// around it. `None` for a [timeout](Self::with_timeout) that has not begun.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.node.deadline()? {
+            When::At(at) => Some(at),
+            When::After(_) => None,
+        }
+    }
+
+    /// How long it is to the [deadline](Self::deadline); zero if that has passed.
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.node.deadline()? {
+            When::At(at) => Some(at.saturating_duration_since(Instant::now())),
+            When::After(span) => Some(span),
+        }
+    }
+
+    /// The earliest deadline that applies to the code in this scope: its own, and those around it up to the innermost
+    /// shield. The present if the scope is cancelled already.
+    pub fn effective_deadline(&self) -> Option<Instant> {
+        self.node.notice_time_above();
+        self.node.effective_deadline()
+    }
+
+    /// Cancels everything inside, now and whatever enters later. Only the first reason counts.
+    #[track_caller]
+    pub fn cancel(&self, reason: impl Into<CancelReason>) {
+        self.node.cancel(reason.into().at(Location::caller()));
+    }
+
+    /// Cancels as [`cancel`](Self::cancel) does, and bounds the clean-up: when `grace` is over, everything that is left
+    /// inside is dropped, also within shields and shields of shields.
+    ///
+    /// Another call can only shorten the grace. Parallel children are stopped in the same way, in their own tasks, and
+    /// waited for. A grace of zero drops without unwinding first. What has no task that polls it cannot be dropped,
+    /// and neither can code that never returns from a poll.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use triune_scope::{CancelScope, shield_unbounded};
+    ///
+    /// let scope = CancelScope::new();
+    /// scope.cancel_with_grace(Duration::from_millis(1), "shutting down");
+    /// let ended = scope.run(shield_unbounded(std::future::pending::<()>())).await;
+    /// assert!(ended.is_cancelled());
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn cancel_with_grace(&self, grace: Duration, reason: impl Into<CancelReason>) {
+        self.node.cancel(reason.into().at(Location::caller()));
+        if let Some(end) = Instant::now().checked_add(grace) {
+            self.node.limit_hard(When::At(end));
+        }
+    }
+
+    /// Whether this scope, or one around it, was cancelled. A deadline that has passed counts.
     pub fn is_cancelled(&self) -> bool {
+        self.node.notice_time_above();
         self.node.is_cancelled()
     }
 
-    /// Whether [`cancel`](Self::cancel) was called on this scope.
+    /// Whether [`cancel`](Self::cancel) was called on this scope, or its deadline has passed.
     pub fn cancel_called(&self) -> bool {
+        self.node.notice_time();
         self.node.is_called()
     }
 
     /// Why the scope was cancelled, if it was.
     pub fn reason(&self) -> Option<CancelReason> {
+        self.node.notice_time_above();
         self.node.cancel_reason()
     }
 
@@ -113,13 +222,30 @@ impl CancelScope {
             !self.entered.swap(true, Ordering::AcqRel),
             "a cancel scope is entered once; make a new `CancelScope` for each region"
         );
-        let boundary = Boundary::nested(Arc::clone(&self.node), future);
-        async move {
-            match boundary.await {
-                Ok(value) => Outcome::Done(value),
-                Err(reason) => Outcome::Cancelled(reason),
-            }
-        }
+        map(Boundary::nested(Arc::clone(&self.node), future), |end| match end {
+            Ok(value) => Outcome::Done(value),
+            Err(reason) => Outcome::Cancelled(reason),
+        })
+    }
+}
+
+impl CancelScope {
+    /// As [`run`](Self::run), but a value that carries this scope's own cancel counts as cut off: for code that
+    /// unwound by `?`, there is nothing that a caller outside of the scope could do with its `Cancelled`.
+    pub(crate) fn run_absorbing<F: Future>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Outcome<F::Output>> + use<F> {
+        let node = Arc::clone(&self.node);
+        map(self.run(future), move |outcome| match node.cancel_reason() {
+            Some(reason) if node.is_own() && reason.is_carried() => Outcome::Cancelled(reason),
+            _ => outcome,
+        })
+    }
+
+    /// Whether this scope was cancelled by its own deadline, not from above and not by a call.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.node.is_own() && self.node.cancel_reason().is_some_and(|why| *why.cause() == Cause::Deadline)
     }
 }
 
@@ -131,6 +257,6 @@ impl Default for CancelScope {
 
 impl fmt::Debug for CancelScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelScope").field("reason", &self.reason()).finish_non_exhaustive()
+        f.debug_struct("CancelScope").field("reason", &self.node.cancel_reason()).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,10 @@
 //! Shields: async clean-up that a cancel from outside does not reach.
 
 use std::future::Future;
+use std::time::Duration;
 
 use super::boundary::Boundary;
+use super::deadline::When;
 use super::node::{Inherit, Node};
 
 /// Runs `future` where no cancel from around it is seen, and keeps everything above from being dropped by one.
@@ -28,4 +30,11 @@ pub async fn shield_unbounded<F: Future>(future: F) -> F::Output {
         Ok(output) => output,
         Err(reason) => unreachable!("nobody holds a shield's node, so nobody cancels it: {reason}"),
     }
+}
+
+/// As [`shield_unbounded`], with a hard limit that begins with the first poll; a reason if that dropped the future.
+pub(crate) fn shield_within<F: Future>(max: Duration, future: F) -> Boundary<F> {
+    let node = Node::new(Inherit::No);
+    node.limit_hard(When::After(max));
+    Boundary::nested(node, future)
 }

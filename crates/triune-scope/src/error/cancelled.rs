@@ -8,13 +8,14 @@ use crate::cancel::CancelReason;
 /// An await was cut short because the scope around it is cancelled. Only triune makes it.
 ///
 /// From a triune primitive it means that nothing happened: nothing was taken, sent or started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Cancelled {
     reason: CancelReason,
 }
 
 impl Cancelled {
     pub(crate) fn new(reason: CancelReason) -> Self {
+        reason.count_carried(true);
         Self { reason }
     }
 
@@ -43,8 +44,23 @@ impl Cancelled {
     }
 }
 
+impl Clone for Cancelled {
+    fn clone(&self) -> Self {
+        Self::new(self.reason.clone())
+    }
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        self.reason.count_carried(false);
+    }
+}
+
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return write!(f, "cancelled ({:#})", self.reason);
+        }
         write!(f, "cancelled ({})", self.reason)
     }
 }

@@ -11,10 +11,12 @@ mod cancelled;
 mod child;
 mod group;
 mod panic;
+mod timeout;
 mod value;
 
 pub use cancelled::Cancelled;
 pub use child::{ChildError, ChildErrorKind, ReportedBy};
 pub use group::{ErrorGroup, Member};
 pub use panic::PanicError;
+pub use timeout::Timeout;
 pub use value::{Chain, Context, Error, Result};

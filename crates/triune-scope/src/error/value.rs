@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::{Cancelled, ErrorGroup, PanicError};
+use super::{Cancelled, ErrorGroup, PanicError, Timeout};
 
 /// What every fallible function of triune returns.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -100,6 +100,11 @@ impl Error {
         self.as_cancelled().is_some()
     }
 
+    /// Whether the error is a passed deadline, or was caused by one: see [`fail_after`](crate::fail_after).
+    pub fn is_timeout(&self) -> bool {
+        self.is::<Timeout>()
+    }
+
     /// Whether the error is a panic that became an error.
     pub fn is_panic(&self) -> bool {
         self.is::<PanicError>()
@@ -152,8 +157,8 @@ impl fmt::Debug for Error {
         match source.downcast_ref::<ErrorGroup>() {
             Some(group) => lines.push(group.report().trim_end().to_owned()),
             None => {
-                lines.push(source.to_string());
-                lines.extend(causes(&**source).map(ToString::to_string));
+                lines.push(detailed(&**source));
+                lines.extend(causes(&**source).map(detailed));
             }
         }
         let mut lines = lines.into_iter();
@@ -162,6 +167,14 @@ impl fmt::Debug for Error {
             write!(f, "\n  caused by: {line}")?;
         }
         Ok(())
+    }
+}
+
+/// The line of an error in a report: that of a cancel tells where it came from.
+fn detailed(error: &(dyn StdError + 'static)) -> String {
+    match error.downcast_ref::<Cancelled>() {
+        Some(cancelled) => format!("{cancelled:#}"),
+        None => error.to_string(),
     }
 }
 

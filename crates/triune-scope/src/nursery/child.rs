@@ -109,8 +109,9 @@ impl<T> Child<T> {
     }
 
     /// Cancels this child alone. Its siblings go on, and the nursery does not count it as a failure.
+    #[track_caller]
     pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.cell.node.cancel(reason.into());
+        self.cell.node.cancel(reason.into().at(Location::caller()));
     }
 
     /// Whether the child has ended.

@@ -18,12 +18,13 @@ use super::core::Core;
 use super::handle::{BoxedChild, Nursery, Shared};
 use crate::cancel::ambient::{self, Ambient};
 use crate::cancel::boundary::{Boundary, heir};
-use crate::cancel::node::{Hold, Place};
+use crate::cancel::node::{Grip, Hold, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, ErrorGroup, Member, PanicError, Result};
 use crate::run::Run;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
+use crate::time::timer::Timer;
 
 /// Opens a nursery: runs `body`, which may start children, and returns when the body and every child have ended.
 ///
@@ -122,6 +123,7 @@ struct State {
     ambient: Option<Ambient>,
     started: Option<Instant>,
     waker: Option<Waker>,
+    timer: Timer,
     /// Held while parallel children live: a cancel from above must not drop what waits for them.
     hold: Option<Hold>,
     members: Vec<Member>,
@@ -141,6 +143,7 @@ where
         let core = &this.shared.core;
         this.state.enter(core);
         this.state.register(core, cx.waker());
+        this.state.timer.poll(&core.node, cx);
         if core.node.is_cancelled() {
             core.node.wake_beneath();
         }
@@ -214,6 +217,7 @@ impl State {
             // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
             core.node.link(run.root(), Place::OwnTask);
         }
+        core.node.enter();
         self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
         self.started = Some(Instant::now());
         if let Some(run) = run {
@@ -236,7 +240,7 @@ impl State {
 
     fn keep_hold(&mut self, core: &Core) {
         match (core.living_parallel() > 0, &self.hold) {
-            (true, None) => self.hold = Some(core.node.hold()),
+            (true, None) => self.hold = Some(core.node.hold(Grip::Firm)),
             (false, Some(_)) => self.hold = None,
             _ => {}
         }

@@ -121,8 +121,9 @@ impl<'env> Nursery<'env> {
     }
 
     /// Cancels the nursery: its body and all its children.
+    #[track_caller]
     pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.0.core.node.cancel(reason.into());
+        self.0.core.node.cancel(reason.into().at(Location::caller()));
     }
 
     /// The scope of the nursery. It is entered already.

@@ -1,11 +1,16 @@
-//! Time on tokio's clock: [`sleep`] and the bounded [`shield`].
+//! Time on tokio's clock: [`sleep`], the limits of time, and the bounded [`shield`].
+
+mod timeout;
+pub(crate) mod timer;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::cancel::{FutureExt, shield_unbounded};
+pub use timeout::{fail_after, fail_at, move_on_after, move_on_at};
+
+use crate::cancel::{FutureExt, shield_within};
 use crate::error::Cancelled;
 
 /// Waits for `duration`, on tokio's clock (which tests can pause).
@@ -27,6 +32,8 @@ pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
 
 /// Runs async clean-up for at most `max` where no cancel from around it is seen.
 ///
+/// The limit is a hard one: what is not done by then is dropped, shields inside as well.
+///
 /// # Cancel safety
 ///
 /// triune never drops it before `max`, but foreign code (`select!`, `timeout`) that drops the caller does.
@@ -47,7 +54,7 @@ pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
 /// # }
 /// ```
 pub async fn shield<F: Future>(max: Duration, future: F) -> Result<F::Output, Elapsed> {
-    shield_unbounded(tokio::time::timeout(max, future)).await.map_err(|_elapsed| Elapsed { max })
+    shield_within(max, future).await.map_err(|_cut_off| Elapsed { max })
 }
 
 /// Shielded clean-up took longer than its limit and was dropped.

@@ -1,0 +1,204 @@
+//! The times of a node: its deadline, after which it is cancelled, and its hard limit, after which it is dropped.
+//!
+//! This file knows the clock but no timer: whoever polls a node keeps a `time::timer::Timer` for it and asks here what
+//! to wait for. Owns the walk up for questions about time.
+//!
+//! 1. A node without times pays one load per poll; so does one that never hears of any.
+//! 2. `timed` is set on every unshielded node beneath a node that has times, and never cleared, like the flag of a
+//!    cancel: code that asks must look at the clock only there.
+//! 3. A time that has passed is turned into a cancel by whoever notices first: the timer, or a question.
+//! 4. The lock of the times is taken alone.
+
+use std::panic::Location;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::node::{Node, Walk};
+use super::reason::{CancelReason, Cause};
+use crate::lock::Mutex;
+
+/// A point in time, or a span that begins with the first poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    At(Instant),
+    After(Duration),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    deadline: Option<When>,
+    hard: Option<When>,
+    /// Who is to blame for the deadline.
+    location: Option<&'static Location<'static>>,
+}
+
+/// The times of one node; boxed, because most nodes have none.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines(OnceLock<Box<Mutex<Times>>>);
+
+impl When {
+    fn at(self) -> Option<Instant> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::After(_) => None,
+        }
+    }
+
+    /// Counts from `now`; a span that is longer than the clock can tell has no end.
+    fn from(self, now: Instant) -> Option<Self> {
+        match self {
+            Self::At(_) => Some(self),
+            Self::After(span) => now.checked_add(span).map(Self::At),
+        }
+    }
+}
+
+impl Deadlines {
+    fn get(&self) -> Times {
+        self.0.get().map(|times| *times.lock()).unwrap_or_default()
+    }
+
+    fn update<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
+        change(&mut self.0.get_or_init(Box::default).lock())
+    }
+}
+
+impl Node {
+    /// Whether this node has, or had, times of its own.
+    pub(crate) fn has_times(&self) -> bool {
+        self.deadlines.0.get().is_some()
+    }
+
+    /// The first poll: spans begin.
+    pub(crate) fn enter(&self) {
+        self.entered.store(true, Ordering::Release);
+        if self.has_times() {
+            let now = Instant::now();
+            self.deadlines.update(|times| {
+                times.deadline = times.deadline.and_then(|when| when.from(now));
+                times.hard = times.hard.and_then(|when| when.from(now));
+            });
+        }
+    }
+
+    /// Sets, moves or removes the deadline. One that has fired stays fired.
+    pub(crate) fn set_deadline(
+        self: &Arc<Self>,
+        when: Option<When>,
+        location: Option<&'static Location<'static>>,
+    ) {
+        if when.is_none() && !self.has_times() {
+            return;
+        }
+        let when = self.begin(when);
+        self.deadlines.update(|times| {
+            times.deadline = when;
+            times.location = location;
+        });
+        self.times_changed();
+    }
+
+    /// Sets the hard limit; a later one than the present is not accepted.
+    pub(crate) fn limit_hard(self: &Arc<Self>, when: When) {
+        let Some(when) = self.begin(Some(when)) else { return };
+        self.deadlines.update(|times| {
+            times.hard = match (times.hard, when) {
+                (Some(When::At(old)), When::At(new)) => Some(When::At(old.min(new))),
+                (Some(When::After(old)), When::After(new)) => Some(When::After(old.min(new))),
+                (Some(When::After(_)) | None, new) | (Some(new), When::After(_)) => Some(new),
+            };
+        });
+        self.times_changed();
+    }
+
+    pub(crate) fn deadline(&self) -> Option<When> {
+        self.deadlines.get().deadline
+    }
+
+    /// A span begins at once where the first poll is over.
+    fn begin(&self, when: Option<When>) -> Option<When> {
+        match when {
+            Some(When::After(_)) if self.entered.load(Ordering::Acquire) => when?.from(Instant::now()),
+            _ => when,
+        }
+    }
+
+    fn times_changed(self: &Arc<Self>) {
+        self.mark_timed();
+        self.notice_time();
+        // Its timer may wait for another moment.
+        self.wake();
+    }
+
+    /// When the boundary of this node must look again, if nothing else happens.
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        let times = self.deadlines.get();
+        let deadline = times.deadline.and_then(When::at).filter(|_| !self.is_cancelled());
+        let hard = times.hard.and_then(When::at).filter(|_| !self.is_hard());
+        deadline.into_iter().chain(hard).min()
+    }
+
+    /// Looks at the clock and cancels, or drops, if it is time.
+    pub(crate) fn notice_time(self: &Arc<Self>) {
+        if !self.has_times() {
+            return;
+        }
+        let times = self.deadlines.get();
+        let now = Instant::now();
+        let passed = |when: Option<When>| when.and_then(When::at).is_some_and(|at| at <= now);
+        if !self.is_called() && passed(times.deadline) {
+            let mut reason = CancelReason::from(Cause::Deadline);
+            if let Some(location) = times.location {
+                reason = reason.at(location);
+            }
+            self.cancel(reason);
+        }
+        if !self.is_hard() && passed(times.hard) {
+            self.harden(&self.cancel_reason().unwrap_or_else(|| Cause::Deadline.into()));
+        }
+    }
+
+    /// As [`notice_time`](Self::notice_time), for everything whose cancel would reach this node; outermost first.
+    pub(crate) fn notice_time_above(self: &Arc<Self>) {
+        if self.is_timed() {
+            let mut chain = Vec::new();
+            self.unshielded_above(|node| {
+                if node.has_times() {
+                    chain.push(Arc::clone(node));
+                }
+            });
+            chain.iter().rev().for_each(Self::notice_time);
+        }
+    }
+
+    /// The earliest deadline that applies here; the present if a cancel does already.
+    pub(crate) fn effective_deadline(self: &Arc<Self>) -> Option<Instant> {
+        if self.is_cancelled() {
+            return Some(Instant::now());
+        }
+        if !self.is_timed() {
+            return None;
+        }
+        let mut earliest: Option<Instant> = None;
+        self.unshielded_above(|node| {
+            let times = node.deadlines.get();
+            let own = times.deadline.into_iter().chain(times.hard).filter_map(When::at);
+            earliest = earliest.into_iter().chain(own).min();
+        });
+        earliest
+    }
+
+    /// Tells everything beneath that is not shielded to look at the clock.
+    pub(super) fn mark_timed(self: &Arc<Self>) {
+        self.walk(|node, visit| {
+            if visit.enters_shield || node.timed.swap(true, Ordering::AcqRel) {
+                Walk::Stop
+            } else {
+                Walk::Descend
+            }
+        });
+    }
+}

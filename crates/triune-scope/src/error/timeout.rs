@@ -1,0 +1,34 @@
+//! The leaf error of a passed deadline.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// The deadline of a [`fail_after`](crate::fail_after) or a [`fail_at`](crate::fail_at) passed. Only triune makes it,
+/// and only for a deadline: a cancel by other means is [`Cancelled`](crate::Cancelled).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeout {
+    limit: Option<Duration>,
+}
+
+impl Timeout {
+    pub(crate) const fn new(limit: Option<Duration>) -> Self {
+        Self { limit }
+    }
+
+    /// How long the code was allowed to take, where that was told as a span.
+    pub const fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(limit) => write!(f, "did not end within {limit:?}"),
+            None => f.write_str("did not end before its deadline"),
+        }
+    }
+}
+
+impl StdError for Timeout {}
