@@ -36,14 +36,16 @@
 //! # Layout
 //!
 //! `cancel` (the tree of scopes and how a cancel is delivered) and `error` know no runtime; `nursery` uses one
-//! only for [`Nursery::spawn_task`] and [`Nursery::daemon_task`]; `run` and `time` are the tokio part.
+//! only for [`Nursery::spawn_task`] and [`Nursery::daemon_task`]; `run`, `time` and [`blocking`] are the tokio part.
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod cancel;
 mod error;
 mod lock;
 mod nursery;
+mod probe;
 mod run;
 mod task;
 mod task_var;
@@ -64,3 +66,9 @@ pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};
 pub use time::{Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep};
 pub use tree::{Activity, TaskState, Tree, tree};
+
+#[doc(hidden)]
+pub mod __testing {
+    //! What `triune-testing` shows to tests. Not for direct use: nothing here is stable.
+    pub use crate::probe::{Census, Counter, HardStop, HardStops};
+}

@@ -85,6 +85,7 @@ pub mod guide;
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::init;
+pub use triune_scope::blocking::{self, Blocking};
 pub use triune_scope::{
     Activity, CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError,
     ChildErrorKind, Context, Elapsed, Error, ErrorGroup, FutureExt, Member, Nursery, NurseryFuture, Outcome,

@@ -14,6 +14,8 @@ use pin_project_lite::pin_project;
 use super::ambient::{self, Ambient};
 use super::node::{Grip, Hold, Inherit, Node, Place};
 use super::reason::CancelReason;
+use crate::probe::hard_stop;
+use crate::task::TaskInfo;
 use crate::task_var::Vars;
 use crate::time::timer::Timer;
 use crate::tree::record::Record;
@@ -57,6 +59,8 @@ struct Core {
     record: Option<Arc<Record>>,
     passes: u32,
     quiet: u32,
+    /// Dropping the future is what its owner asked for, not the fallback.
+    soft: bool,
 }
 
 /// What happens at the first poll.
@@ -66,6 +70,8 @@ enum Entry {
     Nested(Arc<Node>),
     /// The root of a task, with its variables: its node has a record, and is linked already.
     Root(Arc<Node>, Vars),
+    /// A node that is linked already, in the name of a task that has its root on another thread.
+    Elsewhere(Ambient),
     Entered,
 }
 
@@ -84,6 +90,18 @@ impl<F: Future> Boundary<F> {
     /// The outermost boundary of a task that belongs to the run and inherits nothing.
     pub(crate) fn system_root(node: Arc<Node>, inner: F) -> Self {
         Self { core: Core::new(Entry::Root(node, Vars::default())), inner: Some(inner) }
+    }
+
+    /// As [`nested`](Self::nested), around a foreign await that a cancel is meant to drop.
+    pub(crate) fn around_foreign(node: Arc<Node>, inner: F) -> Self {
+        let mut boundary = Self::nested(node, inner);
+        boundary.core.soft = true;
+        boundary
+    }
+
+    /// The outermost boundary of a part of a task that runs on another thread; its node is linked by the caller.
+    pub(crate) fn elsewhere(ambient: Ambient, inner: F) -> Self {
+        Self { core: Core::new(Entry::Elsewhere(ambient)), inner: Some(inner) }
     }
 }
 
@@ -155,6 +173,7 @@ impl Core {
             record: None,
             passes: 0,
             quiet: 0,
+            soft: false,
         }
     }
 
@@ -169,6 +188,10 @@ impl Core {
                 node.enter();
                 self.record = node.record().cloned();
                 self.ambient = Some(Ambient::new(node, self.record.clone()).with_vars(vars));
+            }
+            Entry::Elsewhere(ambient) => {
+                ambient.node.enter();
+                self.ambient = Some(ambient);
             }
             Entry::Nested(node) => {
                 let (mut task, mut vars) = (None, Vars::default());
@@ -197,6 +220,12 @@ impl Core {
     fn register(&mut self, waker: &Waker) {
         self.node().set_waker(waker);
         self.last_waker = Some(waker.clone());
+    }
+
+    /// The task that the boundary is a part of.
+    fn task(&self) -> Option<TaskInfo> {
+        let task = self.ambient.as_ref()?.task.as_ref()?;
+        Some(TaskInfo::clone(task))
     }
 
     fn is_armed(&self) -> bool {
@@ -245,7 +274,6 @@ impl Core {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        tracing::debug!(task = ?self.ambient.as_ref().and_then(|a| a.task.as_deref()), "cancel dropped a future parked in a foreign await");
         Poll::Ready(())
     }
 
@@ -275,6 +303,9 @@ impl Core {
     fn leave_cancelled(&mut self) -> CancelReason {
         let reason = self.node().cancel_reason().expect("only a cancelled boundary is cut off");
         self.leave();
+        if !self.soft {
+            hard_stop::record(self.task(), &reason);
+        }
         reason
     }
 
@@ -283,7 +314,9 @@ impl Core {
         self.timer.stop();
         match (&self.ambient, &self.entry) {
             (Some(ambient), _) => ambient.node.unlink(),
-            (None, Entry::Root(node, _) | Entry::Nested(node)) => node.unlink(),
+            (None, Entry::Root(node, _) | Entry::Nested(node) | Entry::Elsewhere(Ambient { node, .. })) => {
+                node.unlink();
+            }
             (None, Entry::Entered) => {}
         }
     }

@@ -37,7 +37,11 @@ pub trait FutureExt: Future + Sized {
     /// # }
     /// ```
     fn cancellable(self) -> Cancellable<Self> {
-        Cancellable { leaf: Leaf::default(), started: false, boundary: Boundary::nested(heir(), self) }
+        Cancellable {
+            leaf: Leaf::default(),
+            started: false,
+            boundary: Boundary::around_foreign(heir(), self),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use slab::Slab;
 use super::deadline::Deadlines;
 use super::reason::CancelReason;
 use crate::lock::Mutex;
+use crate::probe::census::{Entry, Kind};
 use crate::tree::record::Record;
 
 /// Whether a node takes over the cancel of its parent.
@@ -81,6 +82,7 @@ pub(crate) struct Node {
     record: OnceLock<Arc<Record>>,
     pub(super) deadlines: Deadlines,
     state: Mutex<State>,
+    pub(crate) census: Entry,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +123,7 @@ impl Node {
             record: OnceLock::new(),
             deadlines: Deadlines::default(),
             state: Mutex::default(),
+            census: Entry::new(Kind::Scope),
         })
     }
 
@@ -171,6 +174,11 @@ impl Node {
     /// The living nodes directly beneath, shields too.
     pub(crate) fn nodes_beneath(&self) -> Vec<Arc<Node>> {
         self.state.lock().nodes_beneath().collect()
+    }
+
+    /// The node above, while this one is linked.
+    pub(crate) fn parent(&self) -> Option<Arc<Node>> {
+        self.state.lock().link.as_ref().map(|link| Arc::clone(&link.parent))
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

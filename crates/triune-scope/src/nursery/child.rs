@@ -16,6 +16,7 @@ use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, PanicError, Result};
 use crate::lock::Mutex;
+use crate::probe::census;
 use crate::task::{TaskId, TaskInfo};
 use crate::tree::record::Record;
 
@@ -38,6 +39,7 @@ pub(super) struct Cell<T> {
     pub(super) task: Arc<Record>,
     pub(super) node: Arc<Node>,
     state: Mutex<State<T>>,
+    _census: census::Entry,
 }
 
 enum State<T> {
@@ -50,7 +52,12 @@ impl<T> Cell<T> {
     pub(super) fn new(task: TaskInfo, node: Arc<Node>) -> Arc<Self> {
         let task = Record::new(task);
         node.set_record(&task);
-        Arc::new(Self { task, node, state: Mutex::new(State::Running(None)) })
+        Arc::new(Self {
+            task,
+            node,
+            state: Mutex::new(State::Running(None)),
+            _census: census::Entry::new(census::Kind::Task),
+        })
     }
 
     /// Stores how the child ended and wakes whoever waits for it.

@@ -10,6 +10,7 @@ use crate::cancel::boundary::heir;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
+use crate::probe::census;
 use crate::run::Run;
 
 pub(super) struct Core {
@@ -27,6 +28,7 @@ pub(super) struct Core {
     mail: Mutex<Mail>,
     /// The run, and with it the runtime, in which the nursery was first polled: parallel children start there.
     pub(super) run: OnceLock<Run>,
+    _census: census::Entry,
 }
 
 /// What arrives for the nursery from other tasks.
@@ -51,6 +53,7 @@ impl Core {
             parallel: AtomicUsize::new(0),
             mail: Mutex::default(),
             run: OnceLock::new(),
+            _census: census::Entry::new(census::Kind::Nursery),
         })
     }
 

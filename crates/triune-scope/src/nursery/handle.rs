@@ -137,7 +137,7 @@ impl<'env> Nursery<'env> {
     }
 
     #[track_caller]
-    fn start<T, F>(&self, kind: Kind, task: TaskInfo, future: F) -> Child<T>
+    pub(super) fn start<T, F>(&self, kind: Kind, task: TaskInfo, future: F) -> Child<T>
     where
         F: Future<Output = Result<T>> + Send + 'env,
         T: Send + 'env,

@@ -6,6 +6,7 @@
 //! * [`future`]: what the parent awaits: polls the body and the in-task children, gathers what fails.
 //! * [`child`]: one child: the future that runs it and the handle that waits for its value.
 //! * [`parallel`]: children that are tokio tasks.
+//! * [`blocking`]: children that are thread jobs.
 //! * [`core`]: what all of these share; knows nothing of `'env`.
 //!
 //! # Why no `unsafe`
@@ -21,6 +22,7 @@
 //! 3. No lock is held while a future is polled or dropped or a waker is woken.
 //! 4. The queue is closed under its lock, when it is empty and nothing runs; a later spawn is a bug of the caller.
 
+mod blocking;
 mod child;
 #[cfg(doctest)]
 mod compile_fail;

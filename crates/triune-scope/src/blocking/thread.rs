@@ -1,0 +1,278 @@
+//! What the waiting task and the thread share, and the one place that starts the thread.
+//!
+//! A job goes through the stages below, forward only. The permit and what the run counts by are in the shared state, too,
+//! so that a job which is withdrawn while it is queued gives them back at once.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::context::Blocking;
+use super::job::Options;
+use super::permit::Permit;
+use crate::cancel::leaf::Leaf;
+use crate::cancel::node::{Grip, Hold, Node};
+use crate::cancel::{CancelReason, Cause};
+use crate::error::{Error, PanicError, Result};
+use crate::lock::Mutex;
+use crate::probe::census;
+use crate::run::{LiveGuard, Run};
+
+/// A thread job was not run, because the runtime was shut down before a thread took it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotRun;
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the thread job was not run: the tokio runtime shuts down; await it before that")
+    }
+}
+
+impl StdError for NotRun {}
+
+type End<T> = std::thread::Result<Result<T>>;
+
+enum Stage<T, F> {
+    /// No thread has taken it up.
+    Queued(F, Resources),
+    /// On its thread.
+    Running(Resources),
+    /// The closure has returned; somebody waits for its end.
+    Done(End<T>),
+    /// Nobody waits any more: withdrawn, read, or the end of an orphan.
+    Over,
+}
+
+/// What a job has until its thread is done with it.
+struct Resources {
+    /// Given back when the closure has returned.
+    _permit: Permit,
+    /// The run waits for it; `None` once abandoned.
+    live: Option<LiveGuard>,
+    census: census::Entry,
+}
+
+struct Shared<T, F> {
+    node: Arc<Node>,
+    location: &'static Location<'static>,
+    state: Mutex<State<T, F>>,
+}
+
+struct State<T, F> {
+    stage: Stage<T, F>,
+    waker: Option<Waker>,
+    /// Nobody waits for the end.
+    orphan: bool,
+}
+
+/// Waits for a thread.
+pub(super) struct Waiting<T, F> {
+    shared: Arc<Shared<T, F>>,
+    leaf: Leaf,
+    abandon: bool,
+    /// A cancel was seen; from then on only the thread's end matters.
+    cancelled: bool,
+    /// Keeps what is above from being dropped by a cancel while the thread runs.
+    hold: Option<Hold>,
+}
+
+impl<T, F> Waiting<T, F>
+where
+    F: FnOnce(&Blocking) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    /// Queues the job for the next free thread of tokio's blocking pool.
+    pub(super) fn start(job: F, context: Blocking, permit: Permit, run: &Run, options: &Options) -> Self {
+        let resources = Resources {
+            _permit: permit,
+            live: Some(run.live_guard()),
+            census: census::Entry::new(census::Kind::Thread),
+        };
+        let shared = Arc::new(Shared {
+            node: Arc::clone(context.node()),
+            location: options.location,
+            state: Mutex::new(State { stage: Stage::Queued(job, resources), waker: None, orphan: false }),
+        });
+        let hold =
+            if options.abandon { None } else { shared.node.parent().map(|above| above.hold(Grip::Firm)) };
+        let work = Work { reporter: Reporter(Arc::clone(&shared)), context };
+        let span = tracing::Span::current();
+        #[expect(clippy::disallowed_methods, reason = "the future that is returned waits for it")]
+        let started = tokio::task::spawn_blocking(move || span.in_scope(|| work.run()));
+        // The end arrives by way of `shared`.
+        drop(started);
+        Self { shared, leaf: Leaf::default(), abandon: options.abandon, cancelled: false, hold }
+    }
+}
+
+impl<T, F> Future for Waiting<T, F> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(end) = self.shared.poll_end(cx) {
+            self.hold = None;
+            self.leaf = Leaf::default();
+            return Poll::Ready(end.unwrap_or_else(|payload| resume_unwind(payload)));
+        }
+        if self.cancelled {
+            return Poll::Pending;
+        }
+        let Poll::Ready(cancelled) = self.leaf.poll(cx) else { return Poll::Pending };
+        self.cancelled = true;
+        self.leaf = Leaf::default();
+        if self.shared.withdraw() || (self.abandon && self.shared.give_up(true, cancelled.reason())) {
+            self.hold = None;
+            return Poll::Ready(Err(cancelled.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl<T, F> Drop for Waiting<T, F> {
+    fn drop(&mut self) {
+        if self.shared.withdraw() {
+            return;
+        }
+        let reason = CancelReason::new(Cause::Dropped, "nobody waits for the thread job any more");
+        self.shared.give_up(false, &reason);
+    }
+}
+
+impl<T, F> Shared<T, F> {
+    fn poll_end(&self, cx: &Context<'_>) -> Poll<End<T>> {
+        let mut state = self.state.lock();
+        if let Stage::Done(_) = state.stage
+            && let Stage::Done(end) = std::mem::replace(&mut state.stage, Stage::Over)
+        {
+            return Poll::Ready(end);
+        }
+        let old = state.waker.replace(cx.waker().clone());
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Takes the job back if no thread has taken it up, and drops it.
+    fn withdraw(&self) -> bool {
+        let mut state = self.state.lock();
+        let Stage::Queued(..) = state.stage else { return false };
+        let withdrawn = std::mem::replace(&mut state.stage, Stage::Over);
+        drop(state);
+        drop(withdrawn);
+        self.node.unlink();
+        true
+    }
+
+    /// Leaves a running job to itself, or drops an end that nobody reads; `false` if the job had ended.
+    fn give_up(&self, abandon: bool, reason: &CancelReason) -> bool {
+        let mut state = self.state.lock();
+        let Stage::Running(resources) = &mut state.stage else {
+            if abandon {
+                return false;
+            }
+            // Just about to end, or ended unread.
+            let end = std::mem::replace(&mut state.stage, Stage::Over);
+            state.orphan = true;
+            drop(state);
+            drop(end);
+            return false;
+        };
+        let live = abandon.then(|| {
+            resources.census.forget();
+            self.node.census.forget();
+            resources.live.take()
+        });
+        state.orphan = true;
+        let waker = state.waker.take();
+        drop(state);
+        drop((live, waker));
+        // The thread sees the cancel, and nothing of the caller is kept alive by it.
+        self.node.cancel(reason.clone());
+        self.node.unlink();
+        let called_at = self.location;
+        if abandon {
+            tracing::warn!(%called_at, %reason, "a cancel abandoned a thread job, which runs on");
+        } else {
+            tracing::warn!(%called_at, "a thread job was dropped while it runs; the run waits for it");
+        }
+        true
+    }
+
+    /// The thread takes the job up; `None` if it was withdrawn.
+    fn begin(&self) -> Option<F> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.stage, Stage::Over) {
+            Stage::Queued(job, resources) => {
+                state.stage = Stage::Running(resources);
+                Some(job)
+            }
+            Stage::Over => None,
+            Stage::Running(_) | Stage::Done(_) => unreachable!("a job is taken up once"),
+        }
+    }
+
+    /// The closure has returned or will never run.
+    fn finish(&self, end: End<T>) {
+        let resources = std::mem::replace(&mut self.state.lock().stage, Stage::Over);
+        self.node.unlink();
+        // Before anybody hears of the end: whoever does may count permits.
+        drop(resources);
+        let mut state = self.state.lock();
+        if state.orphan {
+            drop(state);
+            self.log_orphan(end);
+            return;
+        }
+        state.stage = Stage::Done(end);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn log_orphan(&self, end: End<T>) {
+        let called_at = self.location;
+        match end {
+            Ok(Ok(value)) => drop(value),
+            Ok(Err(error)) if error.is_cancelled() => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%called_at, error = format!("{error:#}"), "a thread job that nobody waited for failed");
+            }
+            Err(payload) => {
+                let panic = PanicError::from_payload(&*payload);
+                tracing::error!(%called_at, %panic, "a thread job that nobody waited for panicked");
+            }
+        }
+    }
+}
+
+/// The thread's side.
+struct Work<T, F> {
+    reporter: Reporter<T, F>,
+    context: Blocking,
+}
+
+/// Reports an end also when the runtime drops the job before a thread has taken it up.
+struct Reporter<T, F>(Arc<Shared<T, F>>);
+
+impl<T, F> Drop for Reporter<T, F> {
+    fn drop(&mut self) {
+        if matches!(self.0.state.lock().stage, Stage::Queued(..)) {
+            self.0.finish(Ok(Err(Error::new(NotRun))));
+        }
+    }
+}
+
+impl<T, F: FnOnce(&Blocking) -> Result<T>> Work<T, F> {
+    fn run(self) {
+        let Self { reporter, context } = self;
+        let Some(job) = reporter.0.begin() else { return };
+        let end = catch_unwind(AssertUnwindSafe(|| context.enter(job)));
+        drop(context);
+        reporter.0.finish(end);
+    }
+}
