@@ -57,10 +57,13 @@ pub use cancel::{
     cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled, shield_unbounded,
 };
 pub use error::{
-    Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, PanicError, ReportedBy,
-    Result, Timeout,
+    Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NurseryError,
+    PanicError, ReportedBy, Result, Timeout,
 };
-pub use nursery::{Child, Nursery, NurseryFuture, nursery};
+pub use nursery::{
+    Child, LocalNursery, LocalNurseryFuture, LocalOrCancelled, Nursery, NurseryFuture, OrCancelled,
+    PanicPolicy, local_nursery, local_nursery_with, nursery, nursery_with,
+};
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::ErrorGroup;
 use crate::cancel::CancelReason;
 
 /// An await was cut short because the scope around it is cancelled. Only triune makes it.
@@ -24,21 +25,18 @@ impl Cancelled {
         &self.reason
     }
 
-    /// Finds a cancel in a chain of sources, also inside `std::io::Error`.
+    /// Finds a cancel in a chain of sources, also inside `std::io::Error`. A group is a cancel if all of its members
+    /// are: what failed beside the cancelled ones is an error.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        /// Deeper chains are not searched: an error may be its own source.
-        const MAX_DEPTH: usize = 64;
-        let mut next = Some(error);
-        for _ in 0..MAX_DEPTH {
-            let error = next?;
+        for error in deep_chain(error) {
+            if let Some(group) = error.downcast_ref::<ErrorGroup>() {
+                let mut found = group.iter().map(|member| Self::find(member.error().as_std()));
+                let first = found.next().flatten();
+                return first.filter(|_| found.all(|cancelled| cancelled.is_some()));
+            }
             if let Some(cancelled) = error.downcast_ref::<Self>() {
                 return Some(cancelled);
             }
-            let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            next = match inner {
-                Some(inner) => Some(inner as &(dyn StdError + 'static)),
-                None => error.source(),
-            };
         }
         None
     }
@@ -53,6 +51,22 @@ impl Clone for Cancelled {
 impl Drop for Cancelled {
     fn drop(&mut self) {
         self.reason.count_carried(false);
+    }
+}
+
+/// An error and its causes, and what an `std::io::Error` was made of: its `source()` leaves that out.
+pub(super) fn deep_chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    /// Deeper chains are not searched: an error may be its own source.
+    const MAX_DEPTH: usize = 64;
+    std::iter::successors(Some(error), |error| deeper(*error)).take(MAX_DEPTH)
+}
+
+fn deeper<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
 }
 

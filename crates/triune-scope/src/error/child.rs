@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::cancelled::deep_chain;
 use crate::task::{TaskId, TaskInfo};
 
 /// A child left no value. The nursery holds the error itself; this tells the waiter what happened.
@@ -82,17 +83,7 @@ pub struct ReportedBy(pub u64);
 
 impl ReportedBy {
     pub(crate) fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
-        /// Deeper chains are not searched: an error may be its own source.
-        const MAX_DEPTH: usize = 64;
-        let mut next = Some(error);
-        for _ in 0..MAX_DEPTH {
-            let error = next?;
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(*found);
-            }
-            next = error.source();
-        }
-        None
+        deep_chain(error).find_map(|error| error.downcast_ref::<Self>().copied())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Several failures of one nursery, in the order in which they happened, none dropped.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::panic::Location;
@@ -14,6 +15,7 @@ use crate::task::TaskInfo;
 /// the group. Members that failed after the nursery was cancelled are marked [`secondary`](Member::is_secondary).
 #[derive(Debug)]
 pub struct ErrorGroup {
+    name: Option<Cow<'static, str>>,
     nursery: &'static Location<'static>,
     /// Never empty; the primary is the first.
     members: Vec<Member>,
@@ -61,14 +63,18 @@ impl Member {
 
 impl ErrorGroup {
     /// Gathers members in the order of arrival; `None` when echoes and cancels are all there is.
-    pub(crate) fn gather(nursery: &'static Location<'static>, members: Vec<Member>) -> Option<Self> {
+    pub(crate) fn gather(
+        name: Option<Cow<'static, str>>,
+        nursery: &'static Location<'static>,
+        members: Vec<Member>,
+    ) -> Option<Self> {
         let reporters: Vec<u64> = members.iter().map(|member| member.task.id().get()).collect();
         let mut members: Vec<Member> = members
             .into_iter()
             .filter(|member| !is_echo(&member.error, member.task.id().get(), &reporters))
             .collect();
         members.sort_by_key(Member::is_secondary);
-        (!members.is_empty()).then_some(Self { nursery, members })
+        (!members.is_empty()).then_some(Self { name, nursery, members })
     }
 
     /// The failure that came first.
@@ -85,6 +91,11 @@ impl ErrorGroup {
     #[expect(clippy::len_without_is_empty, reason = "a group is never empty")]
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// The name of the nursery, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// Where the nursery was opened.
@@ -116,11 +127,23 @@ impl ErrorGroup {
 
     /// Divides the direct members by a predicate.
     pub fn split(self, mut predicate: impl FnMut(&Error) -> bool) -> (Option<Self>, Option<Self>) {
-        let nursery = self.nursery;
+        let (name, nursery) = (self.name, self.nursery);
         let (yes, no): (Vec<_>, Vec<_>) =
             self.members.into_iter().partition(|member| predicate(&member.error));
-        let group = |members: Vec<Member>| (!members.is_empty()).then_some(Self { nursery, members });
+        let group = |members: Vec<Member>| {
+            (!members.is_empty()).then_some(Self { name: name.clone(), nursery, members })
+        };
         (group(yes), group(no))
+    }
+
+    /// The group without the cancels in it, at all levels; `None` if nothing else is there.
+    pub(super) fn without_cancels(self) -> Option<Self> {
+        let strip = |member: Member| {
+            let Member { error, task, after, secondary } = member;
+            error.without_cancels().map(|error| Member { error, task, after, secondary })
+        };
+        let members: Vec<_> = self.members.into_iter().filter_map(strip).collect();
+        (!members.is_empty()).then_some(Self { members, ..self })
     }
 
     /// The whole group as a tree of lines: names, places, times, causes.
@@ -133,7 +156,11 @@ impl ErrorGroup {
 
     fn write_report(&self, out: &mut String, indent: &str) -> fmt::Result {
         let (count, noun) = (self.members.len(), if self.members.len() == 1 { "task" } else { "tasks" });
-        writeln!(out, "{count} {noun} failed in the nursery at {}", self.nursery)?;
+        write!(out, "{count} {noun} failed in the nursery ")?;
+        if let Some(name) = &self.name {
+            write!(out, "`{name}` ")?;
+        }
+        writeln!(out, "at {}", self.nursery)?;
         for (index, member) in self.members.iter().enumerate() {
             let last = index + 1 == count;
             let (branch, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };

@@ -10,13 +10,16 @@
 mod cancelled;
 mod child;
 mod group;
+mod interop;
 mod panic;
+mod source;
 mod timeout;
 mod value;
 
 pub use cancelled::Cancelled;
 pub use child::{ChildError, ChildErrorKind, ReportedBy};
 pub use group::{ErrorGroup, Member};
+pub use interop::NurseryError;
 pub use panic::PanicError;
 pub use timeout::Timeout;
 pub use value::{Chain, Context, Error, Result};

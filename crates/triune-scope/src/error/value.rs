@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::interop::WithContext;
+use super::source::Source;
 use super::{Cancelled, ErrorGroup, PanicError, Timeout};
 
 /// What every fallible function of triune returns.
@@ -15,25 +17,69 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// [`downcast_ref`](Self::downcast_ref). It is one pointer wide. `{}` prints one line, `{:#}` the line with its
 /// causes, `{:?}` the whole report.
 ///
-/// Like `anyhow::Error` it is not itself a `std::error::Error`; it converts into
-/// `Box<dyn std::error::Error + Send + Sync>`.
+/// Like `anyhow::Error` it is not itself a `std::error::Error`; by `?` it converts into
+/// `Box<dyn std::error::Error + Send + Sync>` and, with the features of these names, into `anyhow::Error` and
+/// `eyre::Report`.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     /// The outermost is the last.
     context: Vec<Cow<'static, str>>,
-    source: Box<dyn StdError + Send + Sync>,
+    source: Source,
 }
 
 impl Error {
     /// Wraps an error.
     pub fn new<E: StdError + Send + Sync + 'static>(error: E) -> Self {
-        Self::from_boxed(Box::new(error))
+        Self::from_source(Source::new(error))
     }
 
-    /// Wraps a boxed error, for instance `anyhow_error.into_boxed_dyn_error()`.
-    pub fn from_boxed(source: Box<dyn StdError + Send + Sync>) -> Self {
+    /// Wraps a boxed error. An `Error` that was boxed comes back as it was.
+    ///
+    /// With the features `anyhow` and `eyre`, their errors are better kept with `Error::from_anyhow` and
+    /// `Error::from_eyre`: boxed by them, they cannot be downcast any more.
+    pub fn from_boxed(error: Box<dyn StdError + Send + Sync>) -> Self {
+        match error.downcast::<WithContext>() {
+            Ok(own) => own.0,
+            Err(error) => Self::from_source(Source::boxed(error)),
+        }
+    }
+
+    /// Wraps an error of `anyhow`, which is kept as it is. `?` cannot do it, because `anyhow::Error` may become a
+    /// `std::error::Error` one day: write `.map_err(Error::from_anyhow)?`.
+    #[cfg(feature = "anyhow")]
+    pub fn from_anyhow(error: anyhow::Error) -> Self {
+        Self::from_source(Source::Anyhow(error))
+    }
+
+    /// Wraps a report of `eyre`, which is kept as it is. `?` cannot do it, because `eyre::Report` may become a
+    /// `std::error::Error` one day: write `.map_err(Error::from_eyre)?`.
+    #[cfg(feature = "eyre")]
+    pub fn from_eyre(report: eyre::Report) -> Self {
+        Self::from_source(Source::Eyre(report))
+    }
+
+    fn from_source(source: Source) -> Self {
         Self(Box::new(Inner { context: Vec::new(), source }))
+    }
+
+    pub(super) fn into_source(self) -> Source {
+        self.0.source
+    }
+
+    /// The context, innermost first, and the wrapped error.
+    #[cfg(any(feature = "anyhow", feature = "eyre"))]
+    pub(super) fn into_parts(self) -> (Vec<Cow<'static, str>>, Source) {
+        (self.0.context, self.0.source)
+    }
+
+    pub(super) fn has_context(&self) -> bool {
+        !self.0.context.is_empty()
+    }
+
+    /// The context, innermost first.
+    pub(super) fn contexts(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.context.iter().map(|context| &**context)
     }
 
     /// An error that is only a text: lowercase, without a final period.
@@ -54,12 +100,12 @@ impl Error {
 
     /// The error and its causes, without the added context.
     pub fn chain(&self) -> Chain<'_> {
-        Chain { next: Some(&*self.0.source) }
+        Chain { next: Some(self.as_std()) }
     }
 
     /// The error that was wrapped.
     pub fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.0.source
+        self.0.source.as_std()
     }
 
     /// Whether the wrapped error, or one of its causes, is an `E`.
@@ -80,19 +126,19 @@ impl Error {
     pub fn downcast<E: StdError + Send + Sync + 'static>(self) -> Result<E, Self> {
         let Inner { context, source } = *self.0;
         match source.downcast::<E>() {
-            Ok(error) => Ok(*error),
+            Ok(error) => Ok(error),
             Err(source) => Err(Self(Box::new(Inner { context, source }))),
         }
     }
 
     /// The group, if the error is one: what a nursery returns when something in it failed.
     pub fn group(&self) -> Option<&ErrorGroup> {
-        self.0.source.downcast_ref()
+        self.as_std().downcast_ref()
     }
 
-    /// The cancel, if the error is one or was caused by one.
+    /// The cancel, if the error is one or was caused by one. A group is one if all of its members are.
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
-        Cancelled::find(&*self.0.source)
+        Cancelled::find(self.as_std())
     }
 
     /// Whether the error is a cancel, or was caused by one.
@@ -103,6 +149,21 @@ impl Error {
     /// Whether the error is a passed deadline, or was caused by one: see [`fail_after`](crate::fail_after).
     pub fn is_timeout(&self) -> bool {
         self.is::<Timeout>()
+    }
+
+    /// The error without the cancels in it; `None` if nothing else is there.
+    pub(crate) fn without_cancels(self) -> Option<Self> {
+        if self.group().is_none() {
+            return (!self.is_cancelled()).then_some(self);
+        }
+        let Inner { context, source } = *self.0;
+        match source.downcast::<ErrorGroup>() {
+            Ok(group) => {
+                let source = Source::new(group.without_cancels()?);
+                Some(Self(Box::new(Inner { context, source })))
+            }
+            Err(source) => Some(Self(Box::new(Inner { context, source }))),
+        }
     }
 
     /// Whether the error is a panic that became an error.
@@ -117,21 +178,9 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     }
 }
 
-impl From<Error> for Box<dyn StdError + Send + Sync> {
-    fn from(error: Error) -> Self {
-        if error.0.context.is_empty() { error.0.source } else { Box::new(WithContext(error)) }
-    }
-}
-
-impl From<Error> for Box<dyn StdError> {
-    fn from(error: Error) -> Self {
-        Box::<dyn StdError + Send + Sync>::from(error)
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { context, source } = &*self.0;
+        let (context, source) = (&self.0.context, self.as_std());
         if !f.alternate() {
             return match context.last() {
                 Some(context) => f.write_str(context),
@@ -142,7 +191,7 @@ impl fmt::Display for Error {
             write!(f, "{context}: ")?;
         }
         write!(f, "{source}")?;
-        for cause in causes(&**source) {
+        for cause in causes(source) {
             write!(f, ": {cause}")?;
         }
         Ok(())
@@ -151,14 +200,14 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { context, source } = &*self.0;
+        let (context, source) = (&self.0.context, self.as_std());
         let mut lines: Vec<String> =
             context.iter().rev().map(|context| context.clone().into_owned()).collect();
         match source.downcast_ref::<ErrorGroup>() {
             Some(group) => lines.push(group.report().trim_end().to_owned()),
             None => {
-                lines.push(detailed(&**source));
-                lines.extend(causes(&**source).map(detailed));
+                lines.push(detailed(source));
+                lines.extend(causes(source).map(detailed));
             }
         }
         let mut lines = lines.into_iter();
@@ -250,19 +299,3 @@ impl fmt::Display for Message {
 }
 
 impl StdError for Message {}
-
-/// The error with its context, for foreign code that wants a `std::error::Error`.
-#[derive(Debug)]
-struct WithContext(Error);
-
-impl fmt::Display for WithContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl StdError for WithContext {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.0.0.source)
-    }
-}

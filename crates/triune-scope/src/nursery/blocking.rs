@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use super::child::{Child, Kind};
-use super::handle::Nursery;
+use super::handle::{Nursery, boxed};
 use crate::blocking::{self, Blocking};
 use crate::error::Result;
 use crate::task::TaskInfo;
@@ -45,6 +45,7 @@ impl Nursery<'_> {
         F: FnOnce(&Blocking) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.start(Kind::Ordinary, TaskInfo::of_type::<F>(Location::caller()), blocking::run(job))
+        let task = TaskInfo::of_type::<F>(Location::caller());
+        self.shared.start(Kind::Ordinary, task, blocking::run(job), boxed)
     }
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::cancel::boundary::Boundary;
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
-use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, PanicError, Result};
+use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result};
 use crate::lock::Mutex;
 use crate::probe::census;
 use crate::task::{TaskId, TaskInfo};
@@ -29,9 +30,10 @@ use crate::tree::record::Record;
 /// # Cancel safety
 ///
 /// Awaiting by reference loses nothing: the value stays in the handle.
-pub struct Child<T> {
+pub struct Child<T, E = Error> {
     cell: Arc<Cell<T>>,
     leaf: Leaf,
+    errors: PhantomData<fn() -> E>,
 }
 
 /// What the handle and the running child share.
@@ -93,9 +95,9 @@ impl<T> Cell<T> {
     }
 }
 
-impl<T> Child<T> {
+impl<T, E> Child<T, E> {
     pub(super) fn new(cell: Arc<Cell<T>>) -> Self {
-        Self { cell, leaf: Leaf::default() }
+        Self { cell, leaf: Leaf::default(), errors: PhantomData }
     }
 
     /// A child that never starts, because its nursery is being torn down.
@@ -127,12 +129,12 @@ impl<T> Child<T> {
     }
 }
 
-impl<T> Future for Child<T> {
-    type Output = Result<T>;
+impl<T, E: NurseryError> Future for Child<T, E> {
+    type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(cancelled) = self.leaf.poll(cx) {
-            return Poll::Ready(Err(cancelled.into()));
+            return Poll::Ready(Err(Error::from(cancelled).into()));
         }
         if self.leaf.is_yielding() {
             return Poll::Pending;
@@ -142,15 +144,15 @@ impl<T> Future for Child<T> {
             Poll::Ready(end) => {
                 // The scope keeps no trace of a wait that is over.
                 self.leaf = Leaf::default();
-                Poll::Ready(
-                    end.map_err(|kind| ChildError::new(TaskInfo::clone(&self.cell.task), kind).into()),
-                )
+                Poll::Ready(end.map_err(|kind| {
+                    Error::new(ChildError::new(TaskInfo::clone(&self.cell.task), kind)).into()
+                }))
             }
         }
     }
 }
 
-impl<T> fmt::Debug for Child<T> {
+impl<T, E> fmt::Debug for Child<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Child").field("task", &self.cell.task).field("finished", &self.is_finished()).finish()
     }
@@ -209,14 +211,18 @@ pin_project! {
     }
 }
 
-impl<T, F: Future<Output = Result<T>>> Runner<T, F> {
+impl<T, F: Future> Runner<T, F> {
     pub(super) fn new(cell: Arc<Cell<T>>, kind: Kind, place: Place, future: F) -> Self {
         let root = Boundary::root(Arc::clone(&cell.node), future);
         Self { cell, kind, place, finished: false, root: Some(root) }
     }
 }
 
-impl<T, F: Future<Output = Result<T>>> Future for Runner<T, F> {
+impl<T, F, E> Future for Runner<T, F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: NurseryError,
+{
     type Output = Finished;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
@@ -226,7 +232,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Runner<T, F> {
         // As with `std::thread::scope`, siblings may see what a panicked child left half-written.
         let end = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(end))) => Ok(end),
+            Ok(Poll::Ready(Ok(end))) => Ok(end.map_err(E::into_error)),
             Ok(Poll::Ready(Err(reason))) => Ok(Err(Cancelled::new(reason).into())),
             Err(payload) => Err(payload),
         };
@@ -243,12 +249,12 @@ impl<T, F: Future<Output = Result<T>>> Future for Runner<T, F> {
                 this.cell.finish(Ok(value));
                 None
             }
-            (Ok(Err(error)), Ok(())) => match this.cell.node.cancel_reason() {
-                Some(reason) if error.is_cancelled() => {
+            (Ok(Err(error)), Ok(())) => match absorb(error, &this.cell.node) {
+                Err(reason) => {
                     this.cell.finish(Err(ChildErrorKind::Cancelled(reason.to_string())));
                     None
                 }
-                _ => {
+                Ok(error) => {
                     this.cell.finish(Err(ChildErrorKind::Failed(format!("{error:#}"))));
                     Some(Failure::Error(error))
                 }
@@ -260,6 +266,16 @@ impl<T, F: Future<Output = Result<T>>> Future for Runner<T, F> {
             place: *this.place,
             failure,
         })
+    }
+}
+
+/// What is left of an error when the cancels that the scope itself caused are taken out; the reason if nothing is.
+///
+/// The state of the scope decides first: in a scope that was not cancelled, a cancel is an error like others.
+pub(super) fn absorb(error: Error, node: &Node) -> Result<Error, CancelReason> {
+    match node.cancel_reason() {
+        None => Ok(error),
+        Some(reason) => error.without_cancels().ok_or(reason),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the handle, the future and the parallel children of one nursery share; it knows nothing of `'env`.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +17,8 @@ use crate::run::Run;
 
 pub(super) struct Core {
     pub(super) opened_at: &'static Location<'static>,
+    /// What it was called with `named`.
+    pub(super) name: OnceLock<Cow<'static, str>>,
     /// The scope of the nursery: body and children are beneath it.
     pub(super) scope: CancelScope,
     pub(super) node: Arc<Node>,
@@ -45,6 +49,7 @@ impl Core {
         let node = heir();
         Arc::new(Self {
             opened_at,
+            name: OnceLock::new(),
             scope: CancelScope::of(Arc::clone(&node)),
             node,
             daemons: OnceLock::new(),
@@ -55,6 +60,19 @@ impl Core {
             run: OnceLock::new(),
             _census: census::Entry::new(census::Kind::Nursery),
         })
+    }
+
+    /// What the `Debug` of a handle shows.
+    pub(super) fn describe(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct(what);
+        if let Some(name) = self.name.get() {
+            shown.field("name", name);
+        }
+        shown
+            .field("opened_at", &format_args!("{}", self.opened_at))
+            .field("children", &self.living(Kind::Ordinary))
+            .field("daemons", &self.living(Kind::Daemon))
+            .finish_non_exhaustive()
     }
 
     /// A node for a new child, linked beneath the nursery.

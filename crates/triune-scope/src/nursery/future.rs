@@ -1,30 +1,23 @@
-//! What the parent awaits: runs the body and the in-task children, gathers what fails, ends when all is gone.
+//! What the parent awaits: the futures of [`nursery`], [`nursery_with`] and [`local_nursery`], and their options.
 
-use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_buffered::FuturesUnordered;
-use futures_core::Stream as _;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
-use super::child::{Failure, Finished, Kind};
 use super::core::Core;
-use super::handle::{BoxedChild, Nursery, Shared};
-use crate::cancel::ambient::{self, Ambient};
-use crate::cancel::boundary::{Boundary, heir};
-use crate::cancel::node::{Grip, Hold, Place};
-use crate::cancel::{CancelReason, Cause};
-use crate::error::{Error, ErrorGroup, Member, PanicError, Result};
-use crate::run::Run;
-use crate::task::TaskInfo;
-use crate::task_var::Vars;
-use crate::time::timer::Timer;
+use super::engine::Engine;
+use super::handle::{BoxedChild, Nursery};
+use super::local::{LocalChild, LocalNursery};
+use super::queue::Shared;
+use super::state::PanicPolicy;
+use crate::error::{NurseryError, Result};
 
 /// Opens a nursery: runs `body`, which may start children, and returns when the body and every child have ended.
 ///
@@ -70,254 +63,253 @@ where
     F: FnOnce(Nursery<'env>) -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    let core = Core::new(Location::caller());
-    let (handle, shared) = Nursery::new(core);
-    NurseryFuture {
-        shared,
-        body: Some(Boundary::nested(heir(), body(handle))),
-        children: FuturesUnordered::new(),
-        state: State::default(),
-        value: None,
-    }
+    nursery_with(body)
 }
 
-pin_project! {
-    /// An open nursery; made by [`nursery`].
-    #[must_use = "a nursery does nothing unless awaited; await it, or its children never run"]
-    pub struct NurseryFuture<'env, Fut, T>
-    where
-        Fut: Future<Output = Result<T>>,
-    {
-        shared: Arc<Shared<'env>>,
-        #[pin]
-        body: Option<Boundary<Fut>>,
-        children: FuturesUnordered<BoxedChild<'env>>,
-        state: State,
-        value: Option<T>,
-    }
-
-    impl<Fut, T> PinnedDrop for NurseryFuture<'_, Fut, T>
-    where
-        Fut: Future<Output = Result<T>>,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if this.state.closed {
-                return;
-            }
-            let queued = this.shared.abandon();
-            this.shared.core.abandon();
-            drop(queued);
-            drop(std::mem::take(this.children));
-            let mut body = this.body;
-            body.set(None);
-            this.shared.core.close();
-        }
-    }
-}
-
-/// What a running nursery knows apart from its futures.
-#[derive(Default)]
-struct State {
-    /// The nursery's own ambient, in which the body is polled; `None` before the first poll.
-    ambient: Option<Ambient>,
-    started: Option<Instant>,
-    waker: Option<Waker>,
-    timer: Timer,
-    /// Held while parallel children live: a cancel from above must not drop what waits for them.
-    hold: Option<Hold>,
-    members: Vec<Member>,
-    panic: Option<Box<dyn Any + Send>>,
-    stopping_daemons: bool,
-    closed: bool,
-}
-
-impl<'env, Fut, T> Future for NurseryFuture<'env, Fut, T>
+/// Opens a [`nursery`] over an error type of the user's: an enum, `anyhow::Error`, `eyre::Report`, a boxed error.
+///
+/// Body, children and handles then speak `E`. What the nursery raises, an [`ErrorGroup`](crate::ErrorGroup) or a
+/// cancel, arrives by `E::from(Error)`, and the members of the group are found with
+/// [`downcast_all::<E>`](crate::ErrorGroup::downcast_all) or by their own types; see [`NurseryError`].
+///
+/// Name the type where it cannot be inferred: `nursery_with::<E, _, _, _>(async |n| ..)`. [`nursery`] is this with
+/// [`Error`](crate::Error), and there `?` in a child needs no annotation.
+///
+/// # Cancel safety
+///
+/// As [`nursery`].
+///
+/// # Errors
+///
+/// The group or the cancel, as an `E`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{Error, nursery_with};
+///
+/// #[derive(Debug)]
+/// enum AppError {
+///     Busy,
+///     Triune(Error),
+/// }
+/// # impl std::fmt::Display for AppError {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") }
+/// # }
+/// impl std::error::Error for AppError {}
+/// impl From<Error> for AppError {
+///     fn from(error: Error) -> Self {
+///         Self::Triune(error)
+///     }
+/// }
+///
+/// let failed = nursery_with::<AppError, _, _, _>(async |n| {
+///     n.spawn(async { Err::<(), _>(AppError::Busy) }).await
+/// })
+/// .await;
+/// let Err(AppError::Triune(error)) = failed else { panic!("a nursery raises a group") };
+/// assert!(matches!(error.downcast_ref(), Some(AppError::Busy)));
+/// # }
+/// ```
+#[track_caller]
+pub fn nursery_with<'env, E, F, Fut, T>(body: F) -> NurseryFuture<'env, Fut, T>
 where
+    E: NurseryError,
+    F: FnOnce(Nursery<'env, E>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let shared = Shared::new(Core::new(Location::caller()));
+    let body = body(Nursery::new(std::sync::Arc::clone(&shared)));
+    NurseryFuture { engine: Engine::new(shared, body) }
+}
+
+/// Opens a [`nursery`] whose children need not be `Send`; then neither is its future.
+///
+/// # Cancel safety
+///
+/// As [`nursery`].
+///
+/// # Errors
+///
+/// As [`nursery`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use std::cell::Cell;
+/// use triune_scope::local_nursery;
+///
+/// let count = Cell::new(0);
+/// local_nursery(async |n| {
+///     for _ in 0..3 {
+///         n.spawn(async { Ok(count.set(count.get() + 1)) });
+///     }
+///     Ok(())
+/// })
+/// .await?;
+/// assert_eq!(count.get(), 3);
+/// # Ok(()) }
+/// ```
+#[track_caller]
+pub fn local_nursery<'env, F, Fut, T>(body: F) -> LocalNurseryFuture<'env, Fut, T>
+where
+    F: FnOnce(LocalNursery<'env>) -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    type Output = Result<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let core = &this.shared.core;
-        this.state.enter(core);
-        this.state.register(core, cx.waker());
-        this.state.timer.poll(&core.node, cx);
-        if core.node.is_cancelled() {
-            core.node.wake_beneath();
-        }
-        if let Some(body) = this.body.as_mut().as_pin_mut() {
-            let ambient = &mut this.state.ambient;
-            let polled = catch_unwind(AssertUnwindSafe(|| ambient::with(ambient, || body.poll(cx))));
-            if !matches!(polled, Ok(Poll::Pending)) {
-                let dropped = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
-                *this.value = this.state.settle_body(core, polled, dropped);
-            }
-        }
-        let body_done = this.body.is_none();
-        poll_children(this.shared, this.children, this.state, body_done, cx);
-        this.state.keep_hold(core);
-        if !body_done || !this.shared.try_close() {
-            return Poll::Pending;
-        }
-        this.state.closed = true;
-        let end = this.state.end(core, this.value.take());
-        core.close();
-        Poll::Ready(end)
-    }
+    local_nursery_with(body)
 }
 
-/// Polls children until nothing moves any more. Never holds a lock while it polls.
-fn poll_children<'env>(
-    shared: &Shared<'env>,
-    children: &mut FuturesUnordered<BoxedChild<'env>>,
-    state: &mut State,
-    body_done: bool,
-    cx: &mut Context<'_>,
-) {
-    let core = &shared.core;
-    loop {
-        let mut moved = false;
-        for child in shared.take_queue() {
-            children.push(child);
-            moved = true;
-        }
-        for finished in core.take_finished() {
-            state.settle(core, finished);
-            moved = true;
-        }
-        if let Poll::Ready(Some(finished)) = Pin::new(&mut *children).poll_next(cx) {
-            state.settle(core, finished);
-            moved = true;
-        }
-        if moved {
-            continue;
-        }
-        let only_daemons = body_done && core.living(Kind::Ordinary) == 0 && core.living(Kind::Daemon) > 0;
-        if only_daemons && !std::mem::replace(&mut state.stopping_daemons, true) {
-            core.cancel_daemons();
-            continue;
-        }
-        return;
-    }
-}
-
-impl State {
-    fn enter(&mut self, core: &Arc<Core>) {
-        if self.ambient.is_some() {
-            return;
-        }
-        let (mut task, mut vars) = (None, Vars::default());
-        let run = Run::try_current();
-        if let Some(above) = ambient::current() {
-            core.node.link(&above.node, Place::SameTask);
-            (task, vars) = (above.task, above.vars);
-        } else if let Some(run) = &run {
-            // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
-            core.node.link(run.root(), Place::OwnTask);
-        }
-        core.node.enter();
-        self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
-        self.started = Some(Instant::now());
-        if let Some(run) = run {
-            // Nobody else sets it: a nursery is entered once.
-            let _first = core.run.set(run);
-        }
-    }
-
-    fn register(&mut self, core: &Core, waker: &Waker) {
-        if self.waker.as_ref().is_some_and(|last| last.will_wake(waker)) {
-            return;
-        }
-        core.set_waker(waker);
-        core.node.set_waker(waker);
-        self.waker = Some(waker.clone());
-        if let Some(ambient) = &mut self.ambient {
-            ambient.rehome();
-        }
-    }
-
-    fn keep_hold(&mut self, core: &Core) {
-        match (core.living_parallel() > 0, &self.hold) {
-            (true, None) => self.hold = Some(core.node.hold(Grip::Firm)),
-            (false, Some(_)) => self.hold = None,
-            _ => {}
-        }
-    }
-
-    /// Counts a child's end and, if it failed, keeps the failure and cancels the others.
-    fn settle(&mut self, core: &Core, finished: Finished) {
-        core.discount(finished.kind, finished.place);
-        if let Some(failure) = finished.failure {
-            self.fail(core, failure, TaskInfo::clone(&finished.task));
-        }
-    }
-
-    fn fail(&mut self, core: &Core, failure: Failure, task: TaskInfo) {
-        let secondary = core.node.is_cancelled();
-        let reason = failure.reason(&task);
-        match failure {
-            Failure::Error(error) => {
-                let after = self.started.map(|started| started.elapsed()).unwrap_or_default();
-                self.members.push(Member::new(error, task, after, secondary));
-            }
-            Failure::Panic(payload) if self.panic.is_none() => self.panic = Some(payload),
-            Failure::Panic(_) => {
-                tracing::error!(?task, %reason, "another child panicked; only the first goes on")
-            }
-        }
-        core.node.cancel(reason);
-    }
-
-    /// Takes in how the body ended; its value if it has one.
-    fn settle_body<T>(
-        &mut self,
-        core: &Core,
-        end: std::thread::Result<Poll<Result<Result<T>, CancelReason>>>,
-        dropped: std::thread::Result<()>,
-    ) -> Option<T> {
-        let failure = match (end, dropped) {
-            (Err(payload), _) | (_, Err(payload)) => Failure::Panic(payload),
-            (Ok(Poll::Ready(Ok(Ok(value)))), Ok(())) => return Some(value),
-            // Cut off, or left by `?` on a cancel of this scope or of one above.
-            (Ok(Poll::Ready(Err(_)) | Poll::Pending), Ok(())) => return None,
-            (Ok(Poll::Ready(Ok(Err(error)))), Ok(())) if core.node.is_cancelled() && error.is_cancelled() => {
-                return None;
-            }
-            (Ok(Poll::Ready(Ok(Err(error)))), Ok(())) => Failure::Error(error),
-        };
-        self.fail(core, failure, TaskInfo::named("body", core.opened_at));
-        None
-    }
-
-    /// What the nursery resolves to, when everything has ended.
-    fn end<T>(&mut self, core: &Core, value: Option<T>) -> Result<T> {
-        let group = ErrorGroup::gather(core.opened_at, std::mem::take(&mut self.members));
-        if let Some(payload) = self.panic.take() {
-            if let Some(group) = group {
-                let panic = PanicError::from_payload(&*payload);
-                tracing::error!(%panic, "these errors came with a panic, which goes on:\n{}", group.report());
-            }
-            resume_unwind(payload);
-        }
-        match (group, value) {
-            (Some(group), _) => Err(group.into()),
-            (None, Some(value)) => Ok(value),
-            (None, None) => Err(Error::cancelled(
-                core.node.cancel_reason().unwrap_or_else(|| CancelReason::from(Cause::Parent)),
-            )),
-        }
-    }
-}
-
-impl<Fut, T> fmt::Debug for NurseryFuture<'_, Fut, T>
+/// Opens a [`local_nursery`] over an error type of the user's, see [`nursery_with`].
+///
+/// # Cancel safety
+///
+/// As [`nursery`].
+///
+/// # Errors
+///
+/// The group or the cancel, as an `E`.
+#[track_caller]
+pub fn local_nursery_with<'env, E, F, Fut, T>(body: F) -> LocalNurseryFuture<'env, Fut, T>
 where
-    Fut: Future<Output = Result<T>>,
+    E: NurseryError,
+    F: FnOnce(LocalNursery<'env, E>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NurseryFuture")
-            .field("opened_at", &format_args!("{}", self.shared.core.opened_at))
-            .finish_non_exhaustive()
-    }
+    let shared = Shared::new(Core::new(Location::caller()));
+    let body = body(LocalNursery::new(std::sync::Arc::clone(&shared)));
+    LocalNurseryFuture { engine: Engine::new(shared, body) }
+}
+
+/// Defines the future of a kind of nursery: a face of [`Engine`].
+macro_rules! nursery_future {
+    ($(#[$doc:meta])* $name:ident, $child:ident, $optional:ident) => {
+        pin_project! {
+            $(#[$doc])*
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it drops the children in this task; parallel ones are cancelled, and the
+            /// [`Run`](crate::Run) waits for them.
+            #[must_use = "a nursery does nothing unless awaited; await it, or its children never run"]
+            pub struct $name<'env, Fut, T> {
+                #[pin]
+                engine: Engine<$child<'env>, Fut, T>,
+            }
+        }
+
+        impl<'env, Fut: Future, T> $name<'env, Fut, T> {
+            /// Names the nursery in reports.
+            pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+                // A second name is ignored.
+                let _second = self.engine.core().name.set(name.into());
+                self
+            }
+
+            /// A child's error does not cancel its siblings; when all have ended, the nursery fails with a group
+            /// of all errors.
+            ///
+            /// An error of the body, a cancel, and a panic under [`PanicPolicy::Propagate`] still cancel them.
+            /// The errors are kept until the end: a server that runs for ever handles them in its children.
+            pub fn supervise(mut self) -> Self {
+                self.engine.state.set_supervise();
+                self
+            }
+
+            /// Cancels the nursery when `deadline` has passed, with [`Cause::Deadline`](crate::Cause::Deadline). Its
+            /// scope, [`Nursery::scope`], can move the deadline.
+            #[track_caller]
+            pub fn deadline(self, deadline: Instant) -> Self {
+                self.engine.core().scope.set_deadline(deadline);
+                self
+            }
+
+            /// Cancels the nursery when `limit` has passed since its first poll, see [`deadline`](Self::deadline).
+            #[track_caller]
+            pub fn timeout(self, limit: Duration) -> Self {
+                self.engine.core().scope.set_timeout(limit);
+                self
+            }
+
+            /// Says what becomes of a panic of the body or of a child.
+            pub fn on_panic(mut self, policy: PanicPolicy) -> Self {
+                self.engine.state.set_on_panic(policy);
+                self
+            }
+
+            /// Shields the nursery from a cancel from around it for at most `max`, counted from that cancel (or
+            /// from the start, if it came before). Then the cancel comes through, and children may clean up as
+            /// after any other. [`Nursery::cancel`] is not affected.
+            ///
+            /// # Panics
+            ///
+            /// When such a cancel comes outside of a tokio runtime with time enabled.
+            pub fn shielded(mut self, max: Duration) -> Self {
+                self.engine.state.set_grace(max);
+                self
+            }
+
+            /// Makes a cancel of the nursery itself, by [`Nursery::cancel`], no error: where it cut the body off,
+            /// the nursery resolves to `Ok(None)`. A cancel from around it is not absorbed.
+            pub fn or_cancelled(self) -> $optional<'env, Fut, T> {
+                $optional { engine: self.engine }
+            }
+        }
+
+        impl<Fut, T, E> Future for $name<'_, Fut, T>
+        where
+            Fut: Future<Output = Result<T, E>>,
+            E: NurseryError,
+        {
+            type Output = Result<T, E>;
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                self.project().engine.poll_end(cx).map(|end| end.into_result())
+            }
+        }
+
+        impl<Fut: Future, T> fmt::Debug for $name<'_, Fut, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.engine.core().describe(stringify!($name), f)
+            }
+        }
+
+        pin_project! {
+            #[doc = concat!("A nursery that is no error when it was cancelled: [`", stringify!($name), "::or_cancelled`].")]
+            ///
+            /// # Cancel safety
+            ///
+            /// As that of the nursery.
+            #[must_use = "a nursery does nothing unless awaited; await it, or its children never run"]
+            pub struct $optional<'env, Fut, T> {
+                #[pin]
+                engine: Engine<$child<'env>, Fut, T>,
+            }
+        }
+
+        impl<Fut, T, E> Future for $optional<'_, Fut, T>
+        where
+            Fut: Future<Output = Result<T, E>>,
+            E: NurseryError,
+        {
+            type Output = Result<Option<T>, E>;
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                self.project().engine.poll_end(cx).map(|end| end.into_optional())
+            }
+        }
+
+        impl<Fut: Future, T> fmt::Debug for $optional<'_, Fut, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.engine.core().describe(stringify!($optional), f)
+            }
+        }
+    };
+}
+
+nursery_future! {
+    /// An open nursery; made by [`nursery`] and [`nursery_with`].
+    NurseryFuture, BoxedChild, OrCancelled
+}
+
+nursery_future! {
+    /// An open nursery without `Send`; made by [`local_nursery`] and [`local_nursery_with`].
+    LocalNurseryFuture, LocalChild, LocalOrCancelled
 }

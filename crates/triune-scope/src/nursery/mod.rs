@@ -2,8 +2,11 @@
 //!
 //! # Parts
 //!
-//! * [`handle`]: what the body and the children hold: a queue to put children into, by value and cloned.
-//! * [`future`]: what the parent awaits: polls the body and the in-task children, gathers what fails.
+//! * [`handle`], [`local`]: what the body and the children hold, by value and cloned; with and without `Send`.
+//! * [`queue`]: where new children wait; generic over the boxed child, as is all that follows.
+//! * [`future`]: what the parent awaits, and its options: a face of the engine.
+//! * [`engine`]: polls the body and the in-task children; [`state`]: gathers what fails, decides how it ends.
+//! * [`grace`]: the bounded shield.
 //! * [`child`]: one child: the future that runs it and the handle that waits for its value.
 //! * [`parallel`]: children that are tokio tasks.
 //! * [`blocking`]: children that are thread jobs.
@@ -27,10 +30,20 @@ mod child;
 #[cfg(doctest)]
 mod compile_fail;
 mod core;
+mod engine;
 mod future;
+mod grace;
 mod handle;
+mod local;
 mod parallel;
+mod queue;
+mod state;
 
 pub use child::Child;
-pub use future::{NurseryFuture, nursery};
+pub use future::{
+    LocalNurseryFuture, LocalOrCancelled, NurseryFuture, OrCancelled, local_nursery, local_nursery_with,
+    nursery, nursery_with,
+};
 pub use handle::Nursery;
+pub use local::LocalNursery;
+pub use state::PanicPolicy;

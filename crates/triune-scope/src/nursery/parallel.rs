@@ -15,16 +15,17 @@ use tracing::Instrument as _;
 use super::child::{Cell, Child, Finished, Kind, Runner};
 use super::core::Core;
 use crate::cancel::node::Place;
-use crate::error::Result;
+use crate::error::NurseryError;
 use crate::run::{LiveGuard, Run};
 use crate::tree::record::Record;
 
 /// Starts a child that the caller has counted already.
 #[track_caller]
-pub(super) fn start<T, F>(core: &Arc<Core>, kind: Kind, cell: Arc<Cell<T>>, future: F) -> Child<T>
+pub(super) fn start<T, F, E>(core: &Arc<Core>, kind: Kind, cell: Arc<Cell<T>>, future: F) -> Child<T, E>
 where
-    F: Future<Output = Result<T>> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
+    E: NurseryError,
 {
     let reporter =
         Reporter { core: Arc::clone(core), task: Arc::clone(&cell.task), kind, reported: false, live: None };
@@ -50,7 +51,11 @@ pin_project! {
     }
 }
 
-impl<T, F: Future<Output = Result<T>>> Future for Task<T, F> {
+impl<T, F, E> Future for Task<T, F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: NurseryError,
+{
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,0 +1,145 @@
+//! What every nursery does when it is polled: runs the body and the in-task children until all have ended.
+//!
+//! Generic over the boxed child, so that there is one loop for all kinds of nursery. What is counted and kept on the
+//! way is in `state`.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_buffered::FuturesUnordered;
+use futures_core::Stream as _;
+use pin_project_lite::pin_project;
+
+use super::child::{Finished, Kind};
+use super::core::Core;
+use super::queue::Shared;
+use super::state::{End, State};
+use crate::cancel::ambient;
+use crate::cancel::boundary::{Boundary, heir};
+use crate::error::NurseryError;
+
+pin_project! {
+    /// A nursery whose children in this task are `B`s.
+    pub(super) struct Engine<B, Fut, T>
+    where
+        B: Future<Output = Finished>,
+        B: Unpin,
+    {
+        pub(super) shared: Arc<Shared<B>>,
+        #[pin]
+        body: Option<Boundary<Fut>>,
+        children: FuturesUnordered<B>,
+        pub(super) state: State,
+        value: Option<T>,
+    }
+
+    impl<B, Fut, T> PinnedDrop for Engine<B, Fut, T>
+    where
+        B: Future<Output = Finished>,
+        B: Unpin,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if this.state.is_closed() {
+                return;
+            }
+            let queued = this.shared.abandon();
+            this.shared.core.abandon();
+            drop(queued);
+            drop(std::mem::take(this.children));
+            let mut body = this.body;
+            body.set(None);
+            this.shared.core.close();
+        }
+    }
+}
+
+impl<B, Fut, T> Engine<B, Fut, T>
+where
+    B: Future<Output = Finished> + Unpin,
+    Fut: Future,
+{
+    pub(super) fn new(shared: Arc<Shared<B>>, body: Fut) -> Self {
+        Self {
+            shared,
+            body: Some(Boundary::nested(heir(), body)),
+            children: FuturesUnordered::new(),
+            state: State::default(),
+            value: None,
+        }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+
+    pub(super) fn poll_end<E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<T>>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        E: NurseryError,
+    {
+        let mut this = self.project();
+        let core = &this.shared.core;
+        this.state.enter(core);
+        this.state.register(core, cx.waker());
+        this.state.poll_times(core, cx);
+        if core.node.is_cancelled() {
+            core.node.wake_beneath();
+        }
+        if let Some(body) = this.body.as_mut().as_pin_mut() {
+            let ambient = this.state.ambient();
+            let polled = catch_unwind(AssertUnwindSafe(|| ambient::with(ambient, || body.poll(cx))));
+            if !matches!(polled, Ok(Poll::Pending)) {
+                let dropped = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
+                *this.value = this.state.settle_body(core, polled, dropped);
+            }
+        }
+        let body_done = this.body.is_none();
+        poll_children(this.shared, this.children, this.state, body_done, cx);
+        this.state.keep_hold(core);
+        if !body_done || !this.shared.try_close() {
+            return Poll::Pending;
+        }
+        let end = this.state.close(core, this.value.take());
+        core.close();
+        Poll::Ready(end)
+    }
+}
+
+/// Polls children until nothing moves any more. Never holds a lock while it polls.
+fn poll_children<B: Future<Output = Finished> + Unpin>(
+    shared: &Shared<B>,
+    children: &mut FuturesUnordered<B>,
+    state: &mut State,
+    body_done: bool,
+    cx: &mut Context<'_>,
+) {
+    let core = &shared.core;
+    loop {
+        let mut moved = false;
+        for child in shared.take_queue() {
+            children.push(child);
+            moved = true;
+        }
+        for finished in core.take_finished() {
+            state.settle(core, finished);
+            moved = true;
+        }
+        if let Poll::Ready(Some(finished)) = Pin::new(&mut *children).poll_next(cx) {
+            state.settle(core, finished);
+            moved = true;
+        }
+        if moved {
+            continue;
+        }
+        let only_daemons = body_done && core.living(Kind::Ordinary) == 0 && core.living(Kind::Daemon) > 0;
+        if only_daemons && state.may_stop_daemons() {
+            core.cancel_daemons();
+            continue;
+        }
+        return;
+    }
+}
