@@ -36,7 +36,8 @@
 //! # Layout
 //!
 //! `cancel` (the tree of scopes and how a cancel is delivered) and `error` know no runtime; `nursery` uses one
-//! only for [`Nursery::spawn_task`] and [`Nursery::daemon_task`]; `run`, `time` and [`blocking`] are the tokio part.
+//! only for [`Nursery::spawn_task`] and [`Nursery::daemon_task`]; [`sync`] takes only tokio's cell of a lock and its
+//! cooperative budget, which work without a runtime; `run`, `time` and [`blocking`] are the tokio part.
 
 #![forbid(unsafe_code)]
 
@@ -47,6 +48,7 @@ mod lock;
 mod nursery;
 mod probe;
 mod run;
+pub mod sync;
 mod task;
 mod task_var;
 mod time;
@@ -67,7 +69,9 @@ pub use nursery::{
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};
-pub use time::{Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep};
+pub use time::{
+    Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep, sleep_forever, sleep_until,
+};
 pub use tree::{Activity, TaskState, Tree, tree};
 
 #[doc(hidden)]

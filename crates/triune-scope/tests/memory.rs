@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::{Arc, Weak};
 
-use triune_scope::{CancelScope, Error, FutureExt as _, Result, nursery};
+use triune_scope::{CancelScope, Error, FutureExt as _, Result, nursery, sync, task_var};
 
 struct Counting;
 
@@ -129,6 +129,86 @@ fn waits_on_a_long_lived_scope_leave_nothing() {
             tokio::task::yield_now().cancellable().await.unwrap();
             triune_scope::checkpoint().await.unwrap();
         }
+    });
+}
+
+/// 10 000 waits for one thing that lives on, a hundred at a time, all cancelled. Trio Z07
+async fn cancelled_waits<F: Future>(wait: impl Fn() -> F, waiting: impl Fn() -> usize) {
+    let round = async || {
+        let scope = CancelScope::new();
+        let cancel = async {
+            assert_eq!(waiting(), 100);
+            scope.cancel("enough");
+        };
+        let waits = futures_util::future::join_all((0..100).map(|_| wait()));
+        let outcome = scope.run(async { tokio::join!(waits, cancel).0.len() });
+        assert_eq!(outcome.await.done(), Some(100));
+        assert_eq!(waiting(), 0);
+    };
+    round().await;
+    let before = LIVING.get();
+    for _ in 0..100 {
+        round().await;
+    }
+    assert_eq!(LIVING.get(), before, "(blocks, bytes)");
+}
+
+// P4, Trio Z07
+#[tokio::test]
+async fn cancelled_waits_leave_nothing_in_what_they_waited_for() {
+    let event = sync::Event::new();
+    cancelled_waits(|| event.wait(), || event.statistics().waiting).await;
+    let limiter = sync::CapacityLimiter::new(0);
+    cancelled_waits(|| limiter.acquire(), || limiter.statistics().waiting).await;
+    let semaphore = sync::Semaphore::new(0);
+    cancelled_waits(|| semaphore.acquire(), || semaphore.statistics().waiting).await;
+    let mutex = sync::Mutex::new(());
+    let guard = mutex.lock().await.unwrap();
+    cancelled_waits(|| mutex.lock(), || mutex.statistics().waiting).await;
+    drop(guard);
+    let condition = sync::Condition::new();
+    let wait = async || {
+        let guard = mutex.lock().await.unwrap();
+        let (_guard, waited) = condition.wait(guard).await;
+        waited
+    };
+    cancelled_waits(wait, || condition.statistics().waiting).await;
+    let (sender, receiver) = sync::channel(0);
+    cancelled_waits(|| receiver.recv(), || sender.statistics().waiting_receivers).await;
+    cancelled_waits(|| sender.send(1), || sender.statistics().waiting_senders).await;
+    assert_eq!(sender.statistics().buffered, 0);
+}
+
+#[test]
+fn task_variables_leave_nothing() {
+    task_var! {
+        static TEXT: String = String::new();
+    }
+    leaves_nothing(async || {
+        let inside = nursery(async |n| {
+            n.spawn_task(async { Ok(TEXT.with(String::len)) });
+            n.spawn(async { Ok(TEXT.get()) }).await
+        });
+        assert_eq!(TEXT.scope("text".to_owned(), inside).await.unwrap(), "text");
+    });
+}
+
+#[test]
+fn channels_leave_nothing() {
+    leaves_nothing(async || {
+        let (sender, receiver) = sync::channel(3);
+        let sum = nursery(async |n| {
+            n.spawn(async move {
+                for text in ["a", "b", "c", "d", "e", "f"] {
+                    sender.send(text.to_owned()).await?;
+                }
+                Ok(())
+            });
+            let first = receiver.recv().await?;
+            drop(receiver);
+            Ok(first)
+        });
+        assert!(sum.await.is_err(), "the sender found the channel broken");
     });
 }
 

@@ -93,7 +93,8 @@ pub use triune_scope::{
     PanicPolicy, ReasonParts, ReportedBy, Result, Run, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope,
     Timeout, Tree, UnknownCause, cancel_reason, check_cancelled, checkpoint, current_task, current_task_id,
     effective_deadline, fail_after, fail_at, is_cancelled, local_nursery, local_nursery_with, move_on_after,
-    move_on_at, nursery, nursery_with, shield, shield_unbounded, sleep, task_var, tree,
+    move_on_at, nursery, nursery_with, shield, shield_unbounded, sleep, sleep_forever, sleep_until, sync,
+    task_var, tree,
 };
 pub use triune_worker as worker;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::ambient;
+use super::cancellable::is_cancelled;
 use super::node::Node;
 use crate::error::Cancelled;
 
@@ -32,6 +33,21 @@ enum State {
 }
 
 impl Leaf {
+    /// The look at the scope with which an operation begins. Where nothing is cancelled it registers nothing, and the
+    /// operation polls the leaf only if it must wait.
+    pub(crate) fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
+        let is_quiet = |ambient: &ambient::Ambient| !ambient.node.is_timed() && !ambient.node.is_cancelled();
+        let fresh = matches!(self.state, State::Fresh);
+        if fresh && (ambient::peek(is_quiet).unwrap_or(true) || !is_cancelled()) {
+            return Poll::Ready(Ok(()));
+        }
+        match self.poll(cx) {
+            Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
+            Poll::Pending if self.yielded => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
         if let State::Fresh = self.state {

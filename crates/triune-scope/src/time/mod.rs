@@ -1,8 +1,9 @@
-//! Time on tokio's clock: [`sleep`], the limits of time, and the bounded [`shield`].
+//! Time on tokio's clock: [`sleep`] and its kin, the limits of time, and the bounded [`shield`].
 
 mod timeout;
 pub(crate) mod timer;
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 pub use timeout::{fail_after, fail_at, move_on_after, move_on_at};
 
-use crate::cancel::{FutureExt, shield_within};
+use tokio::time::Instant;
+
+use crate::cancel::{FutureExt, checkpoint, shield_within};
 use crate::error::Cancelled;
 
 /// Waits for `duration`, on tokio's clock (which tests can pause).
@@ -27,7 +30,43 @@ use crate::error::Cancelled;
 ///
 /// Outside of a tokio runtime with time enabled.
 pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
+    if duration.is_zero() {
+        return checkpoint().await;
+    }
     tokio::time::sleep(duration).cancellable().await
+}
+
+/// Waits until `deadline`, on tokio's clock (which tests can pause). A deadline in the past is a [`checkpoint`].
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// [`Cancelled`] if the scope around it is cancelled before the deadline.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime with time enabled.
+pub async fn sleep_until(deadline: Instant) -> Result<(), Cancelled> {
+    if deadline <= Instant::now() {
+        return checkpoint().await;
+    }
+    tokio::time::sleep_until(deadline).cancellable().await
+}
+
+/// Waits until the scope around it is cancelled. It never returns `Ok`.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// [`Cancelled`] when the scope around it is cancelled.
+pub async fn sleep_forever() -> Result<Infallible, Cancelled> {
+    std::future::pending().cancellable().await
 }
 
 /// Runs async clean-up for at most `max` where no cancel from around it is seen.

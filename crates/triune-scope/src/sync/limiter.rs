@@ -1,0 +1,461 @@
+//! [`CapacityLimiter`]: how many may do something at once, by name.
+//!
+//! # Invariants
+//!
+//! 1. Nobody waits while a token is available; what becomes available goes to the first in the queue.
+//! 2. A borrower has at most one token.
+//! 3. A loan has a number, so that a [`Token`] never gives back what somebody else borrowed under the same name.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use super::queue::{Key, Queue};
+use super::wait::{Source, Wait};
+use crate::error::Cancelled;
+use crate::lock::Mutex;
+use crate::task::{TaskId, current_task_id};
+
+/// Limits how many borrowers do something at once. A clone is the same limiter.
+///
+/// Unlike a [`Semaphore`](super::Semaphore) it knows who borrows: a task cannot take two tokens (and so not wait for
+/// itself), [`statistics`](Self::statistics) names the borrowers, and the total can be changed at any time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{nursery, sync::CapacityLimiter};
+///
+/// let limiter = CapacityLimiter::new(2);
+/// nursery(async |n| {
+///     for _ in 0..10 {
+///         n.spawn(async {
+///             let _token = limiter.acquire().await?;
+///             assert!(limiter.statistics().borrowed <= 2);
+///             Ok(())
+///         });
+///     }
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct CapacityLimiter(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// `None` is no limit.
+    total: Option<usize>,
+    /// Who borrows, with the number of the loan.
+    loans: HashMap<Borrower, u64>,
+    next_loan: u64,
+    queue: Queue<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    borrower: Borrower,
+    /// The number of the loan, once it is granted; none if the borrower got another one meanwhile.
+    loan: Option<u64>,
+}
+
+/// Who borrows a token: a task, a name, or nothing but itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Borrower(Who);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    Task(TaskId),
+    Name(Cow<'static, str>),
+    Unique(u64),
+}
+
+impl Borrower {
+    /// The task that runs now; outside of every nursery, somebody new each time.
+    pub fn current() -> Self {
+        current_task_id().map_or_else(Self::unique, |id| Self(Who::Task(TaskId(id))))
+    }
+
+    /// Somebody who is nobody else.
+    pub fn unique() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(Who::Unique(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The task that borrows, if it is one.
+    pub fn task(&self) -> Option<TaskId> {
+        match self.0 {
+            Who::Task(id) => Some(id),
+            Who::Name(_) | Who::Unique(_) => None,
+        }
+    }
+}
+
+impl From<TaskId> for Borrower {
+    fn from(id: TaskId) -> Self {
+        Self(Who::Task(id))
+    }
+}
+
+impl From<&'static str> for Borrower {
+    fn from(name: &'static str) -> Self {
+        Self(Who::Name(name.into()))
+    }
+}
+
+impl From<String> for Borrower {
+    fn from(name: String) -> Self {
+        Self(Who::Name(name.into()))
+    }
+}
+
+impl fmt::Display for Borrower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Who::Task(id) => write!(f, "task {id}"),
+            Who::Name(name) => f.write_str(name),
+            Who::Unique(number) => write!(f, "borrower {number}"),
+        }
+    }
+}
+
+/// What is known of a [`CapacityLimiter`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimiterStatistics {
+    /// How many tokens are borrowed.
+    pub borrowed: usize,
+    /// How many tokens there are; `None` if there is no limit.
+    pub total: Option<usize>,
+    /// Who borrows, in the order of the loans.
+    pub borrowers: Vec<Borrower>,
+    /// How many tasks wait.
+    pub waiting: usize,
+}
+
+impl CapacityLimiter {
+    /// A limiter with so many tokens; with none, everybody waits until there are some.
+    pub fn new(total: usize) -> Self {
+        Self::of(Some(total))
+    }
+
+    /// A limiter that only counts.
+    pub fn unlimited() -> Self {
+        Self::of(None)
+    }
+
+    fn of(total: Option<usize>) -> Self {
+        Self(Arc::new(Mutex::new(State { total, loans: HashMap::new(), next_loan: 0, queue: Queue::new() })))
+    }
+
+    /// Waits for a token for the running task.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; a token that was handed to a dropped wait is handed on.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Cancelled`] if the scope around it is cancelled before there is a token,
+    /// [`AcquireError::AlreadyBorrowed`] if this task has a token.
+    pub async fn acquire(&self) -> Result<Token, AcquireError> {
+        self.acquire_for(Borrower::current()).await
+    }
+
+    /// Waits for a token for somebody, see [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; a token that was handed to a dropped wait is handed on.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Cancelled`] if the scope around it is cancelled before there is a token,
+    /// [`AcquireError::AlreadyBorrowed`] if the borrower has a token.
+    pub async fn acquire_for(&self, borrower: impl Into<Borrower>) -> Result<Token, AcquireError> {
+        match Wait::new(Acquire { limiter: self, borrower: borrower.into() }).await {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(borrower)) => Err(AcquireError::AlreadyBorrowed(borrower)),
+            Err(cancelled) => Err(AcquireError::Cancelled(cancelled)),
+        }
+    }
+
+    /// Takes a token for the running task if one is available.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::WouldBlock`] if there is none, [`TryAcquireError::AlreadyBorrowed`] if this task has one.
+    pub fn try_acquire(&self) -> Result<Token, TryAcquireError> {
+        self.try_acquire_for(Borrower::current())
+    }
+
+    /// Takes a token for somebody if one is available.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_for(&self, borrower: impl Into<Borrower>) -> Result<Token, TryAcquireError> {
+        let borrower = borrower.into();
+        let mut state = self.0.lock();
+        if state.loans.contains_key(&borrower) {
+            return Err(TryAcquireError::AlreadyBorrowed(borrower));
+        }
+        if !state.has_free() {
+            return Err(TryAcquireError::WouldBlock);
+        }
+        let loan = state.lend(borrower.clone());
+        drop(state);
+        Ok(self.token(borrower, loan))
+    }
+
+    /// Gives back the token of somebody who kept it with [`Token::forget`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotBorrowed`] if this borrower has none.
+    pub fn release_for(&self, borrower: &Borrower) -> Result<(), NotBorrowed> {
+        let mut state = self.0.lock();
+        if state.loans.remove(borrower).is_none() {
+            return Err(NotBorrowed { borrower: borrower.clone() });
+        }
+        let wakers = state.serve();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Changes how many tokens there are; `None` is no limit. If more are borrowed, nobody gets one until enough have
+    /// come back.
+    pub fn set_total(&self, total: impl Into<Option<usize>>) {
+        let mut state = self.0.lock();
+        state.total = total.into();
+        let wakers = state.serve();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many tokens there are; `None` if there is no limit.
+    pub fn total(&self) -> Option<usize> {
+        self.0.lock().total
+    }
+
+    /// How many tokens are borrowed.
+    pub fn borrowed(&self) -> usize {
+        self.0.lock().loans.len()
+    }
+
+    /// How many tokens can be borrowed at once: negative while more are borrowed than there are, `None` if there is
+    /// no limit.
+    pub fn available(&self) -> Option<isize> {
+        let state = self.0.lock();
+        let (total, borrowed) = (state.total?, state.loans.len());
+        Some(match total.checked_sub(borrowed) {
+            Some(free) => isize::try_from(free).unwrap_or(isize::MAX),
+            None => isize::try_from(borrowed - total).map_or(isize::MIN, |over| -over),
+        })
+    }
+
+    /// Who borrows and how many tasks wait.
+    pub fn statistics(&self) -> LimiterStatistics {
+        let state = self.0.lock();
+        let mut loans: Vec<_> =
+            state.loans.iter().map(|(borrower, loan)| (*loan, borrower.clone())).collect();
+        let (total, waiting) = (state.total, state.queue.waiting());
+        drop(state);
+        loans.sort_unstable_by_key(|(loan, _)| *loan);
+        let borrowers: Vec<_> = loans.into_iter().map(|(_, borrower)| borrower).collect();
+        LimiterStatistics { borrowed: borrowers.len(), total, borrowers, waiting }
+    }
+
+    fn token(&self, borrower: Borrower, loan: u64) -> Token {
+        Token { limiter: self.clone(), borrower, loan, forgotten: false }
+    }
+}
+
+impl State {
+    fn has_free(&self) -> bool {
+        self.total.is_none_or(|total| self.loans.len() < total)
+    }
+
+    fn lend(&mut self, borrower: Borrower) -> u64 {
+        let loan = self.next_loan;
+        self.next_loan += 1;
+        self.loans.insert(borrower, loan);
+        loan
+    }
+
+    /// Hands out what is free; the wakers are to be woken without the lock.
+    fn serve(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while self.has_free() {
+            let Some((waiting, waker)) = self.queue.grant() else { break };
+            // Somebody may wait twice under one name; the second gets an error.
+            if !self.loans.contains_key(&waiting.borrower) {
+                let loan = self.next_loan;
+                self.next_loan += 1;
+                self.loans.insert(waiting.borrower.clone(), loan);
+                waiting.loan = Some(loan);
+            }
+            wakers.push(waker);
+        }
+        wakers
+    }
+}
+
+/// One token of a [`CapacityLimiter`]; given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "the token is given back at once when it is dropped"]
+pub struct Token {
+    limiter: CapacityLimiter,
+    borrower: Borrower,
+    loan: u64,
+    forgotten: bool,
+}
+
+impl Token {
+    /// Keeps the token borrowed until [`CapacityLimiter::release_for`] gives it back. Returns for whom.
+    pub fn forget(mut self) -> Borrower {
+        self.forgotten = true;
+        self.borrower.clone()
+    }
+
+    /// Who borrows it.
+    pub fn borrower(&self) -> &Borrower {
+        &self.borrower
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if self.forgotten {
+            return;
+        }
+        let mut state = self.limiter.0.lock();
+        if state.loans.get(&self.borrower) != Some(&self.loan) {
+            return;
+        }
+        state.loans.remove(&self.borrower);
+        let wakers = state.serve();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The wait for a token; the borrower comes back if it has one already.
+struct Acquire<'a> {
+    limiter: &'a CapacityLimiter,
+    borrower: Borrower,
+}
+
+impl Acquire<'_> {
+    fn outcome(&self, waiting: Waiting) -> Result<Token, Borrower> {
+        match waiting.loan {
+            Some(loan) => Ok(self.limiter.token(waiting.borrower, loan)),
+            None => Err(waiting.borrower),
+        }
+    }
+}
+
+impl Source for Acquire<'_> {
+    type Output = Result<Token, Borrower>;
+
+    fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
+        match self.limiter.try_acquire_for(self.borrower.clone()) {
+            Ok(token) => return Ok(Ok(token)),
+            Err(TryAcquireError::AlreadyBorrowed(borrower)) => return Ok(Err(borrower)),
+            Err(TryAcquireError::WouldBlock) => {}
+        }
+        let mut state = self.limiter.0.lock();
+        let waiting = Waiting { borrower: self.borrower.clone(), loan: None };
+        let key = state.queue.push(waiting, waker.clone());
+        // A token may have come back since the first look.
+        let wakers = state.serve();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Err(key)
+    }
+
+    fn take_granted(&mut self, key: Key, waker: &Waker) -> Result<Self::Output, Key> {
+        let taken = self.limiter.0.lock().queue.take_granted(key, waker);
+        taken.map(|left| self.outcome(left.waiter)).map_err(|(key, _old)| key)
+    }
+
+    fn withdraw(&mut self, key: Key) -> Option<Self::Output> {
+        let left = self.limiter.0.lock().queue.remove(key);
+        left.granted.then(|| self.outcome(left.waiter))
+    }
+}
+
+/// Why [`CapacityLimiter::acquire`] gave no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// The scope around it was cancelled before there was a token.
+    Cancelled(Cancelled),
+    /// The borrower has a token, and would wait for itself.
+    AlreadyBorrowed(Borrower),
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled(_) => f.write_str("no token was acquired"),
+            Self::AlreadyBorrowed(borrower) => already_borrowed(borrower, f),
+        }
+    }
+}
+
+impl StdError for AcquireError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Cancelled(cancelled) => Some(cancelled),
+            Self::AlreadyBorrowed(_) => None,
+        }
+    }
+}
+
+/// Why [`CapacityLimiter::try_acquire`] gave no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryAcquireError {
+    /// All tokens are borrowed.
+    WouldBlock,
+    /// The borrower has a token.
+    AlreadyBorrowed(Borrower),
+}
+
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldBlock => f.write_str("all tokens are borrowed; use `acquire` to wait for one"),
+            Self::AlreadyBorrowed(borrower) => already_borrowed(borrower, f),
+        }
+    }
+}
+
+impl StdError for TryAcquireError {}
+
+fn already_borrowed(borrower: &Borrower, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "{borrower} has a token of this limiter already; drop it first, or acquire for another borrower"
+    )
+}
+
+/// Somebody gave back a token that it had not borrowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotBorrowed {
+    borrower: Borrower,
+}
+
+impl fmt::Display for NotBorrowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has no token of this limiter; release only what was acquired", self.borrower)
+    }
+}
+
+impl StdError for NotBorrowed {}
