@@ -1,4 +1,4 @@
-//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress`.
+//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress | model`.
 //!
 //! Owns the list of gates that a change must pass, on a developer's machine and in CI alike. Does not hold rules about the
 //! code that clippy, rustfmt or rustc can hold.
@@ -29,6 +29,7 @@ usage: cargo xtask <task>
   tidy                         the rules that the compiler does not know
   bench [ARGS..]               the benchmarks of triune-bench
   stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
+  model [N]                    the models of the cancel's delivery, N random schedules each (default 100000)
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root).map(success),
         "bench" => tools::bench(&root, rest).map(success),
         "stress" => tools::stress(&root, rest).map(success),
+        "model" => tools::model(&root, rest.first().map_or("100000", String::as_str)).map(success),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! Tasks that are no gate: benchmarks and stress runs.
+//! Benchmarks, stress runs and models; the last in a short form is a gate, too.
 
 use std::path::Path;
 
@@ -30,6 +30,22 @@ pub(crate) fn stress(root: &Path, args: &[String]) -> Result {
     };
     let command =
         Command::cargo(&["nextest", "run", "--locked", "--stress-count", rounds, "-E", CALM]).args(rest);
+    println!("$ {command}");
+    command.run(root)
+}
+
+/// Explores the models of how a cancel is delivered, so many random schedules each.
+///
+/// With `--cfg shuttle` the locks and atomics of `triune-scope` are those of the model checker, so this has a target
+/// directory of its own. One thread, because a static may hold such a lock.
+pub(crate) fn model(root: &Path, rounds: &str) -> Result {
+    if rounds.parse::<u32>().is_err() {
+        return Err(format!("`{rounds}` is no number of schedules: try `cargo xtask model 1000`").into());
+    }
+    let args = ["test", "--locked", "--package", "triune-scope", "--lib", "--target-dir", "target/model"];
+    let command = Command::cargo(&[&args[..], &["model", "--", "--test-threads", "1"]].concat())
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .env("TRIUNE_MODEL_ROUNDS", rounds);
     println!("$ {command}");
     command.run(root)
 }

@@ -19,6 +19,9 @@ pub(crate) struct Ambient {
     home: Option<tokio::task::Id>,
 }
 
+#[cfg(shuttle)]
+use shuttle::thread_local;
+
 thread_local! {
     static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
 }

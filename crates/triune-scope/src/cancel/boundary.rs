@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
@@ -14,6 +13,7 @@ use pin_project_lite::pin_project;
 use super::ambient::{self, Ambient};
 use super::node::{Grip, Hold, Inherit, Node, Place};
 use super::reason::CancelReason;
+use crate::lock::atomic::{AtomicBool, Ordering};
 use crate::probe::hard_stop;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;

@@ -49,9 +49,12 @@
 pub(crate) mod ambient;
 pub(crate) mod boundary;
 mod cancellable;
+
 pub(crate) mod deadline;
 pub(crate) mod leaf;
 pub(crate) mod map;
+#[cfg(all(test, shuttle))]
+mod model;
 pub(crate) mod node;
 mod reason;
 mod scope;

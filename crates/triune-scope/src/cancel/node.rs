@@ -3,7 +3,6 @@
 //! A node knows nothing of futures; `boundary` polls, this file marks, wakes and counts. Invariants: see the
 //! module head of `cancel`.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 
@@ -12,6 +11,7 @@ use slab::Slab;
 use super::deadline::Deadlines;
 use super::reason::CancelReason;
 use crate::lock::Mutex;
+use crate::lock::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::probe::census::{Entry, Kind};
 use crate::tree::record::Record;
 

@@ -1,0 +1,133 @@
+//! Models of the registration windows, under a checker that decides every interleaving.
+//!
+//! A lost cancel shows as a deadlock: the waiting task is parked and nobody will wake it. Run with
+//! `cargo xtask model [ROUNDS]`.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use shuttle::future::block_on;
+use shuttle::thread;
+
+use super::boundary::{Boundary, heir};
+use super::node::{Node, Place};
+use super::{CancelReason, FutureExt, shield_unbounded};
+use crate::lock::atomic::{AtomicUsize, Ordering};
+
+/// Explores so many random schedules; `TRIUNE_MODEL_ROUNDS` sets the number.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let rounds = std::env::var("TRIUNE_MODEL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    shuttle::check_random(model, rounds.unwrap_or(2000));
+}
+
+fn reason() -> CancelReason {
+    "model".into()
+}
+
+fn cancel_elsewhere(node: &Arc<Node>) -> thread::JoinHandle<()> {
+    let node = Arc::clone(node);
+    thread::spawn(move || node.cancel(reason()))
+}
+
+/// Two futures side by side, as `join!` polls them: both, at each wake.
+async fn both(one: impl Future<Output = ()>, two: impl Future<Output = ()>) {
+    let (mut one, mut two) = (pin!(one), pin!(two));
+    let mut done = (false, false);
+    std::future::poll_fn(move |cx| {
+        done.0 = done.0 || one.as_mut().poll(cx).is_ready();
+        done.1 = done.1 || two.as_mut().poll(cx).is_ready();
+        if done == (true, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[test]
+fn a_cancel_is_not_lost_between_a_poll_and_its_registration() {
+    explore(|| {
+        let node = heir();
+        let canceller = cancel_elsewhere(&node);
+        assert!(block_on(Boundary::nested(node, pending::<()>())).is_err());
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn every_leaf_unwinds_softly_whenever_the_cancel_comes() {
+    explore(|| {
+        let node = heir();
+        let canceller = cancel_elsewhere(&node);
+        let soft = AtomicUsize::new(0);
+        let leaf = async || {
+            if pending::<()>().cancellable().await.is_err() {
+                soft.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let nested = async || {
+            // Not even started, if the cancel comes first.
+            if leaf().cancellable().await.is_err() {
+                soft.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let outcome = block_on(Boundary::nested(node, both(leaf(), nested())));
+        assert!(outcome.is_ok(), "nothing had to be dropped");
+        assert_eq!(soft.load(Ordering::Relaxed), 2);
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_scope_that_is_linked_while_its_parent_is_cancelled_sees_it() {
+    explore(|| {
+        let (parent, child) = (heir(), heir());
+        let canceller = cancel_elsewhere(&parent);
+        child.link(&parent, Place::OwnTask);
+        assert!(block_on(Boundary::root(child, pending::<()>())).is_err());
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_beneath_is_told_though_the_pass_of_the_task_above_overtakes_the_canceller() {
+    explore(|| {
+        let (top, middle, task) = (heir(), heir(), heir());
+        middle.link(&top, Place::SameTask);
+        task.link(&middle, Place::OwnTask);
+        let canceller = cancel_elsewhere(&top);
+        let parallel =
+            thread::spawn(move || assert!(block_on(Boundary::root(task, pending::<()>())).is_err()));
+        let above = thread::spawn({
+            let top = Arc::clone(&top);
+            // The pass of a task that was polled for another reason.
+            move || {
+                if top.is_cancelled() {
+                    top.wake_beneath();
+                }
+            }
+        });
+        for thread in [canceller, parallel, above] {
+            thread.join().unwrap();
+        }
+        drop(middle);
+    });
+}
+
+#[test]
+fn a_shield_holds_while_the_cancel_comes_and_is_seen_right_after() {
+    explore(|| {
+        let node = heir();
+        let canceller = cancel_elsewhere(&node);
+        let outcome = block_on(Boundary::nested(node, async {
+            shield_unbounded(async {
+                for _ in 0..3 {
+                    shuttle::future::yield_now().await;
+                }
+            })
+            .await;
+            pending::<()>().cancellable().await.is_err()
+        }));
+        assert_eq!(outcome.ok(), Some(true));
+        canceller.join().unwrap();
+    });
+}
