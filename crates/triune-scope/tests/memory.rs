@@ -1,64 +1,10 @@
 //! The memory property: when a nursery returns, nothing of it is alive. P1 to P6 of the design notes.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::{Arc, Weak};
-
 use triune_scope::{CancelScope, Error, FutureExt as _, Result, nursery, sync, task_var};
-
-struct Counting;
-
-thread_local! {
-    /// Living blocks and bytes of this thread: the other threads are those of the test harness.
-    static LIVING: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(blocks: isize, bytes: usize) {
-    // A thread that ends frees after its thread-locals are gone; nobody counts then.
-    let _gone = LIVING.try_with(|living| {
-        let (old_blocks, old_bytes) = living.get();
-        living.set((old_blocks + blocks, old_bytes + blocks * bytes.cast_signed()));
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counters do not touch memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-1, layout.size());
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs a scenario 1000 times after a warm-up; nothing may be left (P5).
-fn leaves_nothing<F: Future<Output = ()>>(scenario: impl Fn() -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("the system gives a runtime");
-    let rounds = |count: usize| {
-        runtime.block_on(async {
-            for _ in 0..count {
-                scenario().await;
-                // Finished tokio tasks are freed by the scheduler's next turn.
-                tokio::task::yield_now().await;
-            }
-        });
-    };
-    rounds(20);
-    let before = LIVING.get();
-    rounds(1000);
-    assert_eq!(LIVING.get(), before, "(blocks, bytes)");
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 async fn block() -> Result {
     std::future::pending::<()>().cancellable().await?;
@@ -67,7 +13,7 @@ async fn block() -> Result {
 
 #[test]
 fn a_failing_nursery_leaves_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         let failed = nursery(async |n| {
             n.spawn(block());
             n.spawn(async { Err::<(), _>(Error::msg("no")) });
@@ -79,7 +25,7 @@ fn a_failing_nursery_leaves_nothing() {
 
 #[test]
 fn cancelled_scopes_and_nurseries_leave_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         for _ in 0..2 {
             let scope = CancelScope::new();
             scope.cancel("now");
@@ -99,7 +45,7 @@ fn cancelled_scopes_and_nurseries_leave_nothing() {
 
 #[test]
 fn parallel_children_leave_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         let failed = nursery(async |n| {
             n.spawn_task(block());
             n.daemon_task("service", block());
@@ -112,7 +58,7 @@ fn parallel_children_leave_nothing() {
 
 #[test]
 fn dropped_nurseries_leave_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         let mut open = Box::pin(nursery(async |n| {
             n.spawn(block());
             n.spawn_with(async move |n| n.spawn(block()).await);
@@ -124,7 +70,7 @@ fn dropped_nurseries_leave_nothing() {
 
 #[test]
 fn waits_on_a_long_lived_scope_leave_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         for _ in 0..100 {
             tokio::task::yield_now().cancellable().await.unwrap();
             triune_scope::checkpoint().await.unwrap();
@@ -184,7 +130,7 @@ fn task_variables_leave_nothing() {
     task_var! {
         static TEXT: String = String::new();
     }
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         let inside = nursery(async |n| {
             n.spawn_task(async { Ok(TEXT.with(String::len)) });
             n.spawn(async { Ok(TEXT.get()) }).await
@@ -195,7 +141,7 @@ fn task_variables_leave_nothing() {
 
 #[test]
 fn channels_leave_nothing() {
-    leaves_nothing(async || {
+    assert_leaves_nothing(async || {
         let (sender, receiver) = sync::channel(3);
         let sum = nursery(async |n| {
             n.spawn(async move {
@@ -221,10 +167,10 @@ async fn an_open_nursery_holds_only_its_living_children() {
             n.spawn(async { Ok(()) }).await?;
             n.spawn_task(async { Ok(()) }).await?;
             if round == 500 {
-                before = LIVING.get().0;
+                before = Living::now().blocks;
             }
         }
-        let grown = LIVING.get().0 - before;
+        let grown = Living::now().blocks - before;
         assert!(grown < 50, "{grown} blocks for no living child");
         Ok(())
     })
@@ -235,10 +181,9 @@ async fn an_open_nursery_holds_only_its_living_children() {
 // P1, P3
 #[tokio::test]
 async fn a_kept_error_keeps_nothing_of_its_nursery() {
-    let canary = Arc::new(());
-    let weak: Weak<()> = Arc::downgrade(&canary);
+    let (canary, probe) = Canary::new("a local of a child");
     let error = nursery(async |n| {
-        let held = Arc::clone(&canary);
+        let held = canary.clone();
         n.spawn(async move {
             let _held = held;
             Err::<(), _>(Error::msg("no"))
@@ -252,6 +197,7 @@ async fn a_kept_error_keeps_nothing_of_its_nursery() {
     })
     .await
     .unwrap_err();
-    assert!(weak.upgrade().is_none(), "the locals are gone in the first statement after the nursery");
+    // In the first statement after the nursery.
+    probe.assert_dead();
     drop(error);
 }

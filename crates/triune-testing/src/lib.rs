@@ -1,18 +1,45 @@
-//! Test support for triune: leak guard, orphan detector.
+//! Test support for triune: for tests of programs that start processes, and of those that have many tasks.
+//!
+//! # Processes
 //!
 //! Tests of programs that start processes can pass while they leave some behind. [`LeakGuard`] fails them: it compares
 //! what a test leaves (processes, zombies, descriptors) with what was there before. [`processes_of_tree`] finds every
 //! process below this one, also those that have escaped from their parents, and [`wait_gone`] waits for given ones to end.
+//! This part looks at `/proc`, from outside, and asks no other part of triune: what it checks cannot fool it.
+//! It therefore needs Linux.
 //!
-//! Everything here looks at `/proc`, from outside, and asks no other part of triune: what it checks cannot fool it.
-//! It therefore needs Linux. It starts nothing itself, and it waits for events with a deadline, never for a duration.
+//! # Tasks
+//!
+//! | question | tool |
+//! |---|---|
+//! | have the others got as far as they can? | [`settle`] |
+//! | what happens in an hour? | [`VirtualClock`] |
+//! | does it hold in this order of steps? | [`Sequencer`] |
+//! | is that value gone? | [`Canary`] |
+//! | what of the runtime is alive? | [`census`] |
+//! | does a thousand times leave nothing? | [`assert_leaves_nothing`], [`CountingAllocator`] |
+//! | was anything cut off instead of ended? | [`watch_hard_stops`], [`deny_hard_stop`] |
+//!
+//! Nothing here waits for a duration: it waits for events, or looks again and again with a deadline.
 
+mod canary;
+mod clock;
 mod descriptor;
 mod guard;
+mod hard_stop;
+mod memory;
 mod process;
+mod sequencer;
+mod settle;
 mod wait;
 
+pub use canary::{Canary, Probe};
+pub use clock::VirtualClock;
 pub use descriptor::open_descriptors;
 pub use guard::{Leak, LeakGuard};
+pub use hard_stop::{DenyHardStop, HardStop, HardStopWatch, deny_hard_stop, watch_hard_stops};
+pub use memory::{Census, CountingAllocator, Living, assert_leaves_nothing, census};
 pub use process::{ProcessInfo, processes_of_tree};
+pub use sequencer::{SequenceBroken, Sequencer, Step};
+pub use settle::settle;
 pub use wait::{StillThere, eventually, wait_gone, wait_until};

@@ -1,7 +1,7 @@
 //! What the waiting task and the thread share, and the one place that starts the thread.
 //!
-//! A job goes through the stages below, forward only. The permit and what the run counts by are in the shared state, too,
-//! so that a job which is withdrawn while it is queued gives them back at once.
+//! A job goes through the stages below, forward only. All that it has belongs to its stage, so that it is gone when the
+//! stage is over: before anybody hears of the end, and at once when a queued job is withdrawn.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -39,7 +39,7 @@ type End<T> = std::thread::Result<Result<T>>;
 
 enum Stage<T, F> {
     /// No thread has taken it up.
-    Queued(F, Resources),
+    Queued(F, Blocking, Resources),
     /// On its thread.
     Running(Resources),
     /// The closure has returned; somebody waits for its end.
@@ -50,6 +50,7 @@ enum Stage<T, F> {
 
 /// What a job has until its thread is done with it.
 struct Resources {
+    node: Arc<Node>,
     /// Given back when the closure has returned.
     _permit: Permit,
     /// The run waits for it; `None` once abandoned.
@@ -58,7 +59,6 @@ struct Resources {
 }
 
 struct Shared<T, F> {
-    node: Arc<Node>,
     location: &'static Location<'static>,
     state: Mutex<State<T, F>>,
 }
@@ -88,19 +88,23 @@ where
 {
     /// Queues the job for the next free thread of tokio's blocking pool.
     pub(super) fn start(job: F, context: Blocking, permit: Permit, run: &Run, options: &Options) -> Self {
+        let node = Arc::clone(context.node());
+        let hold = if options.abandon { None } else { node.parent().map(|above| above.hold(Grip::Firm)) };
         let resources = Resources {
+            node,
             _permit: permit,
             live: Some(run.live_guard()),
             census: census::Entry::new(census::Kind::Thread),
         };
         let shared = Arc::new(Shared {
-            node: Arc::clone(context.node()),
             location: options.location,
-            state: Mutex::new(State { stage: Stage::Queued(job, resources), waker: None, orphan: false }),
+            state: Mutex::new(State {
+                stage: Stage::Queued(job, context, resources),
+                waker: None,
+                orphan: false,
+            }),
         });
-        let hold =
-            if options.abandon { None } else { shared.node.parent().map(|above| above.hold(Grip::Firm)) };
-        let work = Work { reporter: Reporter(Arc::clone(&shared)), context };
+        let work = Work(Arc::clone(&shared));
         let span = tracing::Span::current();
         #[expect(clippy::disallowed_methods, reason = "the future that is returned waits for it")]
         let started = tokio::task::spawn_blocking(move || span.in_scope(|| work.run()));
@@ -164,7 +168,6 @@ impl<T, F> Shared<T, F> {
         let withdrawn = std::mem::replace(&mut state.stage, Stage::Over);
         drop(state);
         drop(withdrawn);
-        self.node.unlink();
         true
     }
 
@@ -182,9 +185,10 @@ impl<T, F> Shared<T, F> {
             drop(end);
             return false;
         };
+        let node = Arc::clone(&resources.node);
         let live = abandon.then(|| {
             resources.census.forget();
-            self.node.census.forget();
+            node.census.forget();
             resources.live.take()
         });
         state.orphan = true;
@@ -192,8 +196,8 @@ impl<T, F> Shared<T, F> {
         drop(state);
         drop((live, waker));
         // The thread sees the cancel, and nothing of the caller is kept alive by it.
-        self.node.cancel(reason.clone());
-        self.node.unlink();
+        node.cancel(reason.clone());
+        node.unlink();
         let called_at = self.location;
         if abandon {
             tracing::warn!(%called_at, %reason, "a cancel abandoned a thread job, which runs on");
@@ -204,12 +208,12 @@ impl<T, F> Shared<T, F> {
     }
 
     /// The thread takes the job up; `None` if it was withdrawn.
-    fn begin(&self) -> Option<F> {
+    fn begin(&self) -> Option<(F, Blocking)> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.stage, Stage::Over) {
-            Stage::Queued(job, resources) => {
+            Stage::Queued(job, context, resources) => {
                 state.stage = Stage::Running(resources);
-                Some(job)
+                Some((job, context))
             }
             Stage::Over => None,
             Stage::Running(_) | Stage::Done(_) => unreachable!("a job is taken up once"),
@@ -218,10 +222,9 @@ impl<T, F> Shared<T, F> {
 
     /// The closure has returned or will never run.
     fn finish(&self, end: End<T>) {
-        let resources = std::mem::replace(&mut self.state.lock().stage, Stage::Over);
-        self.node.unlink();
+        let had = std::mem::replace(&mut self.state.lock().stage, Stage::Over);
         // Before anybody hears of the end: whoever does may count permits.
-        drop(resources);
+        drop(had);
         let mut state = self.state.lock();
         if state.orphan {
             drop(state);
@@ -250,29 +253,22 @@ impl<T, F> Shared<T, F> {
     }
 }
 
-/// The thread's side.
-struct Work<T, F> {
-    reporter: Reporter<T, F>,
-    context: Blocking,
+/// The thread's side. It reports an end also when the runtime drops the job before a thread has taken it up.
+struct Work<T, F>(Arc<Shared<T, F>>);
+
+impl<T, F: FnOnce(&Blocking) -> Result<T>> Work<T, F> {
+    fn run(self) {
+        let Some((job, context)) = self.0.begin() else { return };
+        let end = catch_unwind(AssertUnwindSafe(|| context.enter(job)));
+        drop(context);
+        self.0.finish(end);
+    }
 }
 
-/// Reports an end also when the runtime drops the job before a thread has taken it up.
-struct Reporter<T, F>(Arc<Shared<T, F>>);
-
-impl<T, F> Drop for Reporter<T, F> {
+impl<T, F> Drop for Work<T, F> {
     fn drop(&mut self) {
         if matches!(self.0.state.lock().stage, Stage::Queued(..)) {
             self.0.finish(Ok(Err(Error::new(NotRun))));
         }
-    }
-}
-
-impl<T, F: FnOnce(&Blocking) -> Result<T>> Work<T, F> {
-    fn run(self) {
-        let Self { reporter, context } = self;
-        let Some(job) = reporter.0.begin() else { return };
-        let end = catch_unwind(AssertUnwindSafe(|| context.enter(job)));
-        drop(context);
-        reporter.0.finish(end);
     }
 }

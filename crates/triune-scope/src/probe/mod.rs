@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! 1. Everything is kept per tokio runtime, so that tests which run side by side do not see each other.
-//! 2. Nothing here changes what a program does, except the two switches that say so (`hard_stop::deny`, `order::shuffle`).
+//! 2. Nothing here changes what a program does, except the switch that says so (`HardStops::deny`).
 
 pub(crate) mod census;
 pub(crate) mod hard_stop;
