@@ -55,8 +55,9 @@ mod time;
 mod tree;
 
 pub use cancel::{
-    CancelReason, CancelScope, Cancellable, Cause, FutureExt, Outcome, ReasonParts, UnknownCause,
-    cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled, shield_unbounded,
+    Bound, CancelReason, CancelScope, Cancellable, Cause, Detached, Finally, FutureExt, Outcome, ReasonParts,
+    UnknownCause, bracket, cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled,
+    shield_unbounded,
 };
 pub use error::{
     Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NurseryError,

@@ -72,6 +72,11 @@ enum Entry {
     Root(Arc<Node>, Vars),
     /// A node that is linked already, in the name of a task that has its root on another thread.
     Elsewhere(Ambient),
+    /// A node beneath that of another scope, wherever it is polled.
+    Bound {
+        node: Arc<Node>,
+        to: Arc<Node>,
+    },
     Entered,
 }
 
@@ -79,6 +84,13 @@ impl<F: Future> Boundary<F> {
     /// A boundary whose node becomes a child of the ambient node at the first poll.
     pub(crate) fn nested(node: Arc<Node>, inner: F) -> Self {
         Self { core: Core::new(Entry::Nested(node)), inner: Some(inner) }
+    }
+
+    /// A boundary beneath `to` instead of the ambient node. It is woken like the root of a task, because the boundaries
+    /// between it and `to` are not those that poll it.
+    pub(crate) fn bound(to: &Arc<Node>, inner: F) -> Self {
+        let entry = Entry::Bound { node: heir(), to: Arc::clone(to) };
+        Self { core: Core::new(entry), inner: Some(inner) }
     }
 
     /// The outermost boundary of a child that inherits the caller's task variables; the caller has linked its node and
@@ -192,6 +204,13 @@ impl Core {
             Entry::Elsewhere(ambient) => {
                 ambient.node.enter();
                 self.ambient = Some(ambient);
+            }
+            Entry::Bound { node, to } => {
+                node.link(&to, Place::OwnTask);
+                node.enter();
+                let (task, vars) =
+                    ambient::current().map(|above| (above.task, above.vars)).unwrap_or_default();
+                self.ambient = Some(Ambient::new(node, task).with_vars(vars));
             }
             Entry::Nested(node) => {
                 let (mut task, mut vars) = (None, Vars::default());
@@ -314,9 +333,13 @@ impl Core {
         self.timer.stop();
         match (&self.ambient, &self.entry) {
             (Some(ambient), _) => ambient.node.unlink(),
-            (None, Entry::Root(node, _) | Entry::Nested(node) | Entry::Elsewhere(Ambient { node, .. })) => {
-                node.unlink();
-            }
+            (
+                None,
+                Entry::Root(node, _)
+                | Entry::Nested(node)
+                | Entry::Bound { node, .. }
+                | Entry::Elsewhere(Ambient { node, .. }),
+            ) => node.unlink(),
             (None, Entry::Entered) => {}
         }
     }

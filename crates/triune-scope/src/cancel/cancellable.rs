@@ -1,6 +1,7 @@
 //! Soft checkpoints: `fut.cancellable()`, [`checkpoint`] and the questions about the ambient scope.
 
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,9 +11,12 @@ use tokio::time::Instant;
 
 use super::ambient;
 use super::boundary::{Boundary, heir};
+use super::elsewhere::{Bound, Detached};
+use super::finally::Finally;
 use super::leaf::Leaf;
 use super::node::Node;
 use super::reason::CancelReason;
+use super::scope::CancelScope;
 use crate::error::Cancelled;
 
 /// What triune adds to every future.
@@ -42,6 +46,81 @@ pub trait FutureExt: Future + Sized {
             started: false,
             boundary: Boundary::around_foreign(heir(), self),
         }
+    }
+
+    /// Runs `cleanup` after the future, whatever happens to it: a value, an error, a panic, a cancel, also one that drops
+    /// it in a foreign await. `cleanup` is shielded. In a cancelled scope it has 10 seconds, or what
+    /// [`within`](Finally::within) says.
+    ///
+    /// The output is that of the future, or [`Cancelled`] if the future was dropped. A `cleanup` whose future was never
+    /// polled does not run.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Finally`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use triune_scope::{FutureExt, move_on_after, sleep};
+    ///
+    /// let said = std::cell::Cell::new("");
+    /// let work = std::future::pending::<()>().finally(async {
+    ///     sleep(Duration::from_millis(1)).await.ok();
+    ///     said.set("goodbye");
+    /// });
+    /// assert!(move_on_after(Duration::from_millis(1), work).await.is_none());
+    /// assert_eq!(said.get(), "goodbye");
+    /// # }
+    /// ```
+    #[track_caller]
+    fn finally<C: Future>(self, cleanup: C) -> Finally<Self, C> {
+        Finally::new(self, cleanup, Location::caller())
+    }
+
+    /// Takes the future out of every scope: for what is polled here but belongs to others as well, such as
+    /// `futures::future::Shared`, or the initialisation of a `OnceCell`. Its code sees no cancel, no deadline, no task and
+    /// no task variables.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancel of the scope around the await drops the future, as any foreign one; of a `Shared`, only this handle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::{CancelScope, FutureExt, is_cancelled};
+    ///
+    /// let scope = CancelScope::new();
+    /// scope.cancel("now");
+    /// let seen = scope.run(async { (is_cancelled(), async { is_cancelled() }.detached().await) }).await;
+    /// assert_eq!(seen.done(), Some((true, false)));
+    /// # }
+    /// ```
+    fn detached(self) -> Detached<Self> {
+        Detached::new(self)
+    }
+
+    /// Puts the future beneath `scope`, wherever it is polled: that scope's cancel, deadline and reason count, not those of
+    /// the scopes around the await. [`Cancelled`] if a cancel of `scope` dropped it in a foreign await.
+    ///
+    /// The scope does not wait for it, and a shield inside does not hold up the scopes around the await.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancel of the scopes around the await drops the future, as any foreign one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::{CancelScope, FutureExt};
+    ///
+    /// let scope = CancelScope::new();
+    /// let work = std::future::pending::<()>().bind(&scope);
+    /// scope.cancel("enough");
+    /// assert_eq!(work.await.unwrap_err().reason().message(), "enough");
+    /// # }
+    /// ```
+    fn bind(self, scope: &CancelScope) -> Bound<Self> {
+        Bound::new(scope, self)
     }
 }
 

@@ -9,7 +9,7 @@
 //!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel.
 //! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
-//! * [`scope`], [`cancellable`], [`shield`], [`reason`]: the public faces.
+//! * [`scope`], [`cancellable`], [`shield`], [`finally`], [`elsewhere`], [`reason`]: the public faces.
 //!
 //! # Delivery
 //!
@@ -51,6 +51,8 @@ pub(crate) mod boundary;
 mod cancellable;
 
 pub(crate) mod deadline;
+mod elsewhere;
+mod finally;
 pub(crate) mod leaf;
 pub(crate) mod map;
 #[cfg(all(test, shuttle))]
@@ -63,6 +65,8 @@ mod shield;
 pub use cancellable::{
     Cancellable, FutureExt, cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled,
 };
+pub use elsewhere::{Bound, Detached};
+pub use finally::{Finally, bracket};
 pub use reason::{CancelReason, Cause, ReasonParts, UnknownCause};
 pub use scope::{CancelScope, Outcome};
 pub use shield::shield_unbounded;

@@ -82,6 +82,10 @@ impl CancelScope {
         Self { node, entered: Arc::new(AtomicBool::new(false)) }
     }
 
+    pub(super) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     /// A scope that is cancelled at `deadline`, on tokio's clock (which tests can pause), with
     /// [`Cause::Deadline`](crate::Cause::Deadline).
     #[track_caller]

@@ -93,13 +93,19 @@ pub async fn sleep_forever() -> Result<Infallible, Cancelled> {
 /// # }
 /// ```
 pub async fn shield<F: Future>(max: Duration, future: F) -> Result<F::Output, Elapsed> {
-    shield_within(max, future).await.map_err(|_cut_off| Elapsed { max })
+    shield_within(max, future).await.map_err(|_cut_off| Elapsed::new(max))
 }
 
 /// Shielded clean-up took longer than its limit and was dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elapsed {
     max: Duration,
+}
+
+impl Elapsed {
+    pub(crate) const fn new(max: Duration) -> Self {
+        Self { max }
+    }
 }
 
 impl fmt::Display for Elapsed {

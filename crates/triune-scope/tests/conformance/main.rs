@@ -4,7 +4,37 @@
 //! the paused clock run on the current thread only, because tokio pauses it only there; the others run on both kinds
 //! of runtime.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests; clippy does not see that in what the macro makes of them"
+)]
+
+mod cancel;
 mod deadlines;
+mod shields;
+
+/// Runs each test on the current thread and on a runtime with two workers.
+macro_rules! on_both_runtimes {
+    ($($(#[$meta:meta])* async fn $name:ident() $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            $(#[$meta])*
+            async fn case() $body
+
+            #[tokio::test]
+            async fn current_thread() {
+                case().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn multi_thread() {
+                case().await;
+            }
+        }
+    )*};
+}
+use on_both_runtimes;
 
 async fn forever() {
     std::future::pending::<()>().await;
