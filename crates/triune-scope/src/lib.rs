@@ -60,12 +60,12 @@ pub use cancel::{
     shield_unbounded,
 };
 pub use error::{
-    Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NurseryError,
-    PanicError, ReportedBy, Result, Timeout,
+    Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NotStarted,
+    NurseryError, PanicError, ReportedBy, Result, Timeout,
 };
 pub use nursery::{
-    Child, LocalNursery, LocalNurseryFuture, LocalOrCancelled, Nursery, NurseryFuture, OrCancelled,
-    PanicPolicy, local_nursery, local_nursery_with, nursery, nursery_with,
+    Child, ChildInfo, ChildKind, LocalNursery, LocalNurseryFuture, LocalOrCancelled, Nursery, NurseryFuture,
+    OrCancelled, PanicPolicy, Started, local_nursery, local_nursery_with, nursery, nursery_with,
 };
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};

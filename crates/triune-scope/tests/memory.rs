@@ -1,6 +1,8 @@
 //! The memory property: when a nursery returns, nothing of it is alive. P1 to P6 of the design notes.
 
-use triune_scope::{CancelScope, Error, FutureExt as _, Result, nursery, sync, task_var};
+use triune_scope::{
+    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, nursery, sync, task_var,
+};
 use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing};
 
 #[global_allocator]
@@ -65,6 +67,103 @@ fn dropped_nurseries_leave_nothing() {
             block().await
         }));
         assert!(futures_util::poll!(&mut open).is_pending());
+    });
+}
+
+#[test]
+fn starts_leave_nothing() {
+    assert_leaves_nothing(async || {
+        let ended = nursery(async |n| {
+            n.start(async |started| {
+                started.started(vec![1])?;
+                block().await
+            })
+            .await?;
+            // Ends first, fails first, drops its word, is given up by the caller, is cut off.
+            assert!(n.start(async |_started: Started<()>| Ok(())).await.is_err());
+            assert!(n.start(async |_started: Started<()>| Err(Error::msg("no"))).await.is_err());
+            let silent = n.start(async |started: Started<()>| {
+                drop(started);
+                block().await
+            });
+            assert!(silent.await.is_err());
+            let mut dropped = Box::pin(n.start(async |_started: Started<()>| block().await));
+            assert!(futures_util::poll!(&mut dropped).is_pending());
+            drop(dropped);
+            let scope = CancelScope::new();
+            scope.cancel("caller");
+            assert!(scope.run(n.start(async |_started: Started<()>| block().await)).await.done().is_some());
+            n.cancel("enough");
+            Ok(())
+        });
+        ended.await.unwrap();
+    });
+}
+
+#[test]
+fn supervised_and_panicking_nurseries_leave_nothing() {
+    assert_leaves_nothing(async || {
+        let supervised = nursery(async |n| {
+            n.spawn(async { Err::<(), _>(Error::msg("no")) });
+            n.spawn(async { Err::<(), _>(Error::msg("neither")) }).await.map_err(|_| Error::msg("body"))
+        });
+        assert!(supervised.supervise().named("shop").await.is_err());
+        let panicking = async |policy| {
+            let open = nursery(async |n| {
+                n.spawn(block());
+                // Past the hook, which would print a thousand times.
+                n.spawn::<(), _>(async { std::panic::resume_unwind(Box::new("bad request")) });
+                block().await
+            });
+            open.on_panic(policy).await
+        };
+        assert!(panicking(PanicPolicy::AsError).await.is_err());
+        let resumed = std::panic::AssertUnwindSafe(panicking(PanicPolicy::Propagate));
+        assert!(futures_util::FutureExt::catch_unwind(resumed).await.is_err());
+    });
+}
+
+// Trio Z10
+#[test]
+fn children_that_hold_their_nursery_leave_nothing() {
+    assert_leaves_nothing(async || {
+        let cancelled = nursery(async |n| {
+            for _ in 0..3 {
+                n.spawn_with(async move |n| {
+                    let sibling = n.clone();
+                    n.spawn(async move {
+                        let _held = sibling;
+                        block().await
+                    });
+                    n.start(async |_started: Started<()>| block().await).await
+                });
+            }
+            triune_scope::checkpoint().await?;
+            n.cancel("now");
+            Ok(())
+        });
+        cancelled.await.unwrap();
+    });
+}
+
+// Trio Z03
+#[test]
+fn a_group_out_of_a_cancelled_scope_leaves_nothing() {
+    assert_leaves_nothing(async || {
+        let scope = CancelScope::new();
+        let outer = scope.clone();
+        let outcome = scope.run(nursery(async |n| {
+            n.spawn(block());
+            n.spawn(async {
+                let _cut = block().await;
+                Err::<(), _>(Error::msg("no"))
+            });
+            triune_scope::checkpoint().await?;
+            outer.cancel("outer");
+            block().await
+        }));
+        let error = outcome.await.done().unwrap().unwrap_err();
+        assert_eq!(error.group().unwrap().len(), 1);
     });
 }
 

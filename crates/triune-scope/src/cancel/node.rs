@@ -171,6 +171,11 @@ impl Node {
         self.record.get()
     }
 
+    /// Whether this is the root of another task than its parent's.
+    pub(crate) fn is_own_task(&self) -> bool {
+        self.state.lock().is_own_task()
+    }
+
     /// The living nodes directly beneath, shields too.
     pub(crate) fn nodes_beneath(&self) -> Vec<Arc<Node>> {
         self.state.lock().nodes_beneath().collect()

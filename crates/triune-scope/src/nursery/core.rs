@@ -90,6 +90,11 @@ impl Core {
         node
     }
 
+    /// The scope of the daemons, if there was one.
+    pub(super) fn daemons(&self) -> Option<&Arc<Node>> {
+        self.daemons.get()
+    }
+
     /// Ends the daemons: nothing else is left.
     pub(super) fn cancel_daemons(&self) {
         if let Some(daemons) = self.daemons.get() {

@@ -11,7 +11,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::child::{Child, Finished, Kind};
+use super::info::ChildInfo;
 use super::queue::Shared;
+use super::start::{Start, Started};
 use crate::cancel::{CancelReason, CancelScope};
 use crate::error::{Error, NurseryError, Result};
 use crate::task::TaskInfo;
@@ -116,6 +118,58 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         self.shared.start_parallel(Kind::Daemon, TaskInfo::named(name, Location::caller()), future)
+    }
+
+    /// Starts a child and waits until it says that it is ready: by [`Started::started`], with a value for the caller.
+    ///
+    /// Until then the child is the caller's. If it fails, the error (or the panic) goes to the caller, and the nursery is
+    /// not affected; if it ends or drops its [`Started`] without a word, the caller gets
+    /// [`NotStarted`](crate::NotStarted). A cancel of the caller cancels the child alone, and the caller waits for its
+    /// end. Afterwards the child is the nursery's as any other.
+    ///
+    /// Nothing starts before the first poll.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped before its end, the child is cancelled; a value that was already on its way is dropped.
+    ///
+    /// # Errors
+    ///
+    /// What is said above; a cancel of the caller or of the nursery; [`NotStarted`](crate::NotStarted) when the nursery
+    /// has ended.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::{FutureExt, Started, nursery};
+    ///
+    /// async fn serve(started: Started<u16>) -> triune_scope::Result {
+    ///     let port = 8080; // what binding a socket gives
+    ///     started.started(port)?;
+    ///     std::future::pending::<()>().cancellable().await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// nursery(async |n| {
+    ///     assert_eq!(n.start(serve).await?, 8080);
+    ///     n.cancel("enough");
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn start<T, F, Fut>(&self, child: F) -> impl Future<Output = Result<T, E>> + use<'env, T, E, F, Fut>
+    where
+        F: FnOnce(Started<T>) -> Fut,
+        Fut: Future<Output = Result<(), E>> + Send + 'env,
+        T: Send + 'env,
+    {
+        Start::new(&self.shared, TaskInfo::of_type::<Fut>(Location::caller()), child, boxed)
+    }
+
+    /// The living children, in the order of their start.
+    pub fn children(&self) -> Vec<ChildInfo> {
+        self.shared.core.children()
     }
 
     /// Cancels the nursery: its body and all its children.

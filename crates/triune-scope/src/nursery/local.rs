@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::child::{Child, Finished, Kind};
+use super::info::ChildInfo;
 use super::queue::Shared;
+use super::start::{Start, Started};
 use crate::cancel::{CancelReason, CancelScope};
 use crate::error::{Error, NurseryError, Result};
 use crate::task::TaskInfo;
@@ -86,6 +88,30 @@ impl<'env, E: NurseryError> LocalNursery<'env, E> {
     {
         let task = TaskInfo::of_type::<F>(Location::caller());
         let _nursery_owns_it = self.shared.start(Kind::Daemon, task, future, boxed);
+    }
+
+    /// Starts a child and waits until it says that it is ready, see [`Nursery::start`](crate::Nursery::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped before its end, the child is cancelled; a value that was already on its way is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Nursery::start`](crate::Nursery::start).
+    #[track_caller]
+    pub fn start<T, F, Fut>(&self, child: F) -> impl Future<Output = Result<T, E>> + use<'env, T, E, F, Fut>
+    where
+        F: FnOnce(Started<T>) -> Fut,
+        Fut: Future<Output = Result<(), E>> + 'env,
+        T: 'env,
+    {
+        Start::new(&self.shared, TaskInfo::of_type::<Fut>(Location::caller()), child, boxed)
+    }
+
+    /// The living children, in the order of their start.
+    pub fn children(&self) -> Vec<ChildInfo> {
+        self.shared.core.children()
     }
 
     /// Cancels the nursery: its body and all its children.

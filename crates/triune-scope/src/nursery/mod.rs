@@ -7,6 +7,8 @@
 //! * [`future`]: what the parent awaits, and its options: a face of the engine.
 //! * [`engine`]: polls the body and the in-task children; [`state`]: gathers what fails, decides how it ends.
 //! * [`grace`]: the bounded shield.
+//! * [`start`]: children that say when they are ready.
+//! * [`info`]: the children as data.
 //! * [`child`]: one child: the future that runs it and the handle that waits for its value.
 //! * [`parallel`]: children that are tokio tasks.
 //! * [`blocking`]: children that are thread jobs.
@@ -34,9 +36,11 @@ mod engine;
 mod future;
 mod grace;
 mod handle;
+mod info;
 mod local;
 mod parallel;
 mod queue;
+mod start;
 mod state;
 
 pub use child::Child;
@@ -45,5 +49,7 @@ pub use future::{
     nursery, nursery_with,
 };
 pub use handle::Nursery;
+pub use info::{ChildInfo, ChildKind};
 pub use local::LocalNursery;
+pub use start::Started;
 pub use state::PanicPolicy;

@@ -114,17 +114,22 @@ impl Tree {
     }
 }
 
+impl Activity {
+    pub(crate) fn of(record: &Record) -> Self {
+        match (record.running_for(), record.polls()) {
+            (Some(time), _) => Self::Running(time),
+            (None, 0) => Self::New,
+            (None, _) => Self::Idle,
+        }
+    }
+}
+
 impl TaskState {
     fn of(node: &Node, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
-        let activity = match (record.running_for(), record.polls()) {
-            (Some(time), _) => Activity::Running(time),
-            (None, 0) => Activity::New,
-            (None, _) => Activity::Idle,
-        };
         Self {
             info: TaskInfo::clone(record),
             parent,
-            activity,
+            activity: Activity::of(record),
             polls: record.polls(),
             busy: record.busy(),
             longest_poll: record.longest_poll(),

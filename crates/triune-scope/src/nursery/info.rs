@@ -1,0 +1,95 @@
+//! The children of a nursery as data.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::core::Core;
+use crate::cancel::CancelReason;
+use crate::cancel::node::Node;
+use crate::task::{TaskId, TaskInfo};
+use crate::tree::{Activity, record::Record};
+
+/// A living child of a nursery at the moment of [`Nursery::children`](crate::Nursery::children). Plain data.
+#[derive(Debug, Clone)]
+pub struct ChildInfo {
+    task: TaskInfo,
+    kind: ChildKind,
+    activity: Activity,
+    cancelled: Option<CancelReason>,
+}
+
+/// How a child runs, and whether the nursery waits for its own end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildKind {
+    /// In the task of the nursery.
+    Task,
+    /// As a tokio task.
+    ParallelTask,
+    /// A service in the task of the nursery, ended when nothing else is left.
+    Daemon,
+    /// A service as a tokio task.
+    ParallelDaemon,
+}
+
+impl ChildInfo {
+    fn of(node: &Node, record: &Record, daemon: bool) -> Self {
+        let kind = match (daemon, node.is_own_task()) {
+            (false, false) => ChildKind::Task,
+            (false, true) => ChildKind::ParallelTask,
+            (true, false) => ChildKind::Daemon,
+            (true, true) => ChildKind::ParallelDaemon,
+        };
+        Self {
+            task: TaskInfo::clone(record),
+            kind,
+            activity: Activity::of(record),
+            cancelled: node.cancel_reason(),
+        }
+    }
+
+    /// The child's number.
+    pub fn id(&self) -> TaskId {
+        self.task.id()
+    }
+
+    /// The child's name.
+    pub fn name(&self) -> &str {
+        self.task.name()
+    }
+
+    /// Where the child was spawned.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.task.location()
+    }
+
+    /// How it runs.
+    pub fn kind(&self) -> ChildKind {
+        self.kind
+    }
+
+    /// What it does.
+    pub fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    /// Why it is being cancelled, if it is.
+    pub fn cancel_reason(&self) -> Option<&CancelReason> {
+        self.cancelled.as_ref()
+    }
+}
+
+impl Core {
+    /// The living children in the order of their start: the tree of scopes is the list.
+    pub(super) fn children(&self) -> Vec<ChildInfo> {
+        let beneath = |node: &Arc<Node>| node.nodes_beneath();
+        let ordinary = beneath(&self.node).into_iter().map(|node| (node, false));
+        let daemons = self.daemons().map(beneath).unwrap_or_default().into_iter().map(|node| (node, true));
+        let mut children: Vec<ChildInfo> = ordinary
+            .chain(daemons)
+            .filter_map(|(node, daemon)| node.record().map(|record| ChildInfo::of(&node, record, daemon)))
+            .collect();
+        children.sort_by_key(ChildInfo::id);
+        children
+    }
+}
