@@ -11,9 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
+use triune_scope::__testing::Counter;
 use triune_scope::{CancelReason, Cause, Error, Run};
 
 pub use linkme;
@@ -23,6 +24,9 @@ pub use triune_worker::__private as worker;
 
 /// How long threads that nobody can cancel (`spawn_blocking`) may hold up the end of the program.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long the threads of a test's runtime have for letting go of what they hold.
+const CENSUS_LIMIT: Duration = Duration::from_secs(1);
 
 /// The code of a program that was ended by a panic, as any Rust program's.
 const PANICKED: u8 = 101;
@@ -95,7 +99,8 @@ where
 ///
 /// # Panics
 ///
-/// As the test does; also if its run was cancelled, or if there is no runtime to be had.
+/// As the test does; also if its run was cancelled, if there is no runtime to be had, and in debug builds if an object of
+/// the runtime outlives the test.
 pub fn test<F, Fut>(config: RuntimeConfig, name: &str, test: F) -> Fut::Output
 where
     F: FnOnce() -> Fut,
@@ -103,20 +108,38 @@ where
 {
     triune_process::init();
     let runtime = config.build().expect("a test needs a tokio runtime");
-    let (end, reason) = runtime.block_on(async {
+    let (end, reason, living) = runtime.block_on(async {
+        let living = Counter::current();
         let run = Run::current();
         let end = caught(run.main(test())).await;
         run.close().await;
-        (end, run.cancel_reason())
+        (end, run.cancel_reason(), living)
     });
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     match end {
-        Ok(Some(output)) => output,
+        Ok(Some(output)) => {
+            assert_nothing_lives(name, &living);
+            output
+        }
         Ok(None) => {
             let reason = reason.as_ref().map_or("no reason was given", CancelReason::message);
             panic!("test `{name}` was cancelled: {reason}")
         }
         Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// The census at the end of a test, in debug builds: what is alive now is leaked.
+#[track_caller]
+fn assert_nothing_lives(test: &str, living: &Counter) {
+    let start = Instant::now();
+    while let Some(census) = living.read().filter(|census| !census.is_zero()) {
+        // A thread of the runtime may still be about to let go of its last task.
+        assert!(
+            start.elapsed() < CENSUS_LIMIT,
+            "test `{test}` has ended, but of its runtime there live {census}; what holds them outlives its nursery"
+        );
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 
