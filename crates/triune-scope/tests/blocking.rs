@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use triune_scope::blocking::{self, Blocking};
+use triune_scope::sync::CapacityLimiter;
 use triune_scope::{
     CancelScope, Cause, Error, FutureExt as _, Outcome, Result, checkpoint, current_task_id, nursery,
 };
@@ -156,7 +157,7 @@ fn a_job_that_no_thread_has_taken_up_is_withdrawn_by_a_cancel() {
             let outcome = second.await?;
             assert!(outcome.done().unwrap().unwrap_err().is_cancelled());
             assert_eq!(Arc::strong_count(&ran), 1, "the closure is gone");
-            assert_eq!(blocking::default_limiter().available_permits(), 39, "only the first has a place");
+            assert_eq!(blocking::default_limiter().borrowed(), 1, "only the first has a place");
             gate.release.send(())?;
             first.await?;
             assert_eq!(ran.load(Ordering::Relaxed), 0);
@@ -171,7 +172,7 @@ fn a_job_that_no_thread_has_taken_up_is_withdrawn_by_a_cancel() {
 #[tokio::test]
 async fn never_more_threads_than_permits_and_a_cancelled_caller_keeps_its_own() {
     for max in [3, 5, 10] {
-        let limiter = Arc::new(Semaphore::new(max));
+        let limiter = CapacityLimiter::new(max);
         let (release, released) = mpsc::channel::<()>();
         let released = Arc::new(std::sync::Mutex::new(released));
         let (running, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -201,7 +202,7 @@ async fn never_more_threads_than_permits_and_a_cancelled_caller_keeps_its_own() 
             scopes.iter().take(max).for_each(|scope| scope.cancel("enough"));
             turns(10).await;
             assert_eq!(running.load(Ordering::Acquire), max);
-            assert_eq!(limiter.available_permits(), 0);
+            assert_eq!(limiter.borrowed(), max);
             for _ in 0..2 * max {
                 release.send(())?;
             }
@@ -209,7 +210,7 @@ async fn never_more_threads_than_permits_and_a_cancelled_caller_keeps_its_own() 
         })
         .await
         .unwrap();
-        until(|| limiter.available_permits() == max).await;
+        until(|| limiter.borrowed() == 0).await;
         assert_eq!(ran.load(Ordering::Acquire), 2 * max, "all ran");
     }
 }
@@ -217,14 +218,14 @@ async fn never_more_threads_than_permits_and_a_cancelled_caller_keeps_its_own() 
 // Trio W07, W09
 #[tokio::test]
 async fn the_permit_is_taken_once_and_back_when_the_thread_ends() {
-    let limiter = Arc::new(Semaphore::new(1));
-    let inside = Arc::clone(&limiter);
-    let free = blocking::run(move |_| Ok(inside.available_permits())).limiter(&limiter).await.unwrap();
-    assert_eq!((free, limiter.available_permits()), (0, 1));
+    let limiter = CapacityLimiter::new(1);
+    let inside = limiter.clone();
+    let taken = blocking::run(move |_| Ok(inside.borrowed())).limiter(&limiter).await.unwrap();
+    assert_eq!((taken, limiter.borrowed()), (1, 0));
 
     let failed = blocking::run(|_| Err::<(), _>(Error::msg("no"))).limiter(&limiter).await;
     assert_eq!(failed.unwrap_err().to_string(), "no");
-    assert_eq!(limiter.available_permits(), 1);
+    assert_eq!(limiter.borrowed(), 0);
 
     let (gate, wait) = Gate::new();
     let scope = CancelScope::new();
@@ -238,9 +239,9 @@ async fn the_permit_is_taken_once_and_back_when_the_thread_ends() {
         handle.cancel("enough");
     });
     assert!(outcome.done().unwrap().is_err());
-    assert_eq!(limiter.available_permits(), 0, "the thread still runs");
+    assert_eq!(limiter.borrowed(), 1, "the thread still runs");
     gate.release.send(()).unwrap();
-    until(|| limiter.available_permits() == 1).await;
+    until(|| limiter.borrowed() == 0).await;
 }
 
 // Trio W10, W12
@@ -338,33 +339,33 @@ async fn after_a_cancel_async_code_of_a_thread_runs_to_its_first_await() {
 // Trio W23
 #[tokio::test]
 async fn thread_to_async_to_thread_is_no_deadlock_under_a_limit_of_one() {
-    fn depth(b: &Blocking, limiter: Arc<Semaphore>, left: usize) -> Result<usize> {
+    fn depth(b: &Blocking, limiter: CapacityLimiter, left: usize) -> Result<usize> {
         if left == 0 {
             return Ok(0);
         }
         let below = b.block_on(nursery(async |n| {
             // A parallel child stands between the two, as it may in a program.
-            let next = Arc::clone(&limiter);
+            let next = limiter.clone();
             n.spawn_task(async move {
-                let deeper = Arc::clone(&next);
+                let deeper = next.clone();
                 blocking::run(move |b| depth(b, deeper, left - 1)).limiter(&next).await
             })
             .await
         }))?;
         Ok(below + 1)
     }
-    let limiter = Arc::new(Semaphore::new(1));
-    let outer = Arc::clone(&limiter);
+    let limiter = CapacityLimiter::new(1);
+    let outer = limiter.clone();
     let reached = blocking::run(move |b| depth(b, outer, 5)).limiter(&limiter).await;
     assert_eq!(reached.unwrap(), 5);
-    assert_eq!(limiter.available_permits(), 1);
+    assert_eq!(limiter.borrowed(), 0);
 }
 
 #[tokio::test]
 async fn two_threads_beneath_a_waiting_one_share_its_permit_in_turn() {
-    let limiter = Arc::new(Semaphore::new(1));
+    let limiter = CapacityLimiter::new(1);
     let running = Arc::new(AtomicUsize::new(0));
-    let outer = Arc::clone(&limiter);
+    let outer = limiter.clone();
     let both = blocking::run(move |b| {
         b.block_on(nursery(async |n| {
             for _ in 0..2 {
@@ -462,7 +463,7 @@ fn a_job_that_the_runtime_refuses_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancels_that_race_with_threads_lose_nothing() {
     for round in 0..500 {
-        let limiter = Arc::new(Semaphore::new(2));
+        let limiter = CapacityLimiter::new(2);
         let ended = nursery(async |n| {
             for index in 0..4 {
                 let job = blocking::run(move |b| {
@@ -479,6 +480,6 @@ async fn cancels_that_race_with_threads_lose_nothing() {
             Ok(())
         });
         ended.await.unwrap();
-        until(|| limiter.available_permits() == 2).await;
+        until(|| limiter.borrowed() == 0).await;
     }
 }

@@ -1,11 +1,10 @@
 //! Waiting until every task is blocked.
 
-use std::sync::Arc;
 use std::time::Duration;
+use triune_scope::sync::CapacityLimiter;
 use triune_scope::{Cancelled, blocking};
 
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
-use tokio::sync::Semaphore;
 
 /// How often the observer looks before it rests between two looks.
 const EAGER_LOOKS: u32 = 200;
@@ -83,7 +82,7 @@ pub async fn settle() -> Result<(), Cancelled> {
         }
     });
     // A limiter of its own: a test may fill the default one.
-    let end = observer.limiter(&Arc::new(Semaphore::new(1))).await;
+    let end = observer.limiter(&CapacityLimiter::new(1)).await;
     match end {
         Ok(()) => Ok(()),
         Err(error) => match error.downcast::<Cancelled>() {

@@ -4,11 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use super::context::Blocking;
 use super::permit::{self, Permit};
@@ -18,6 +16,7 @@ use crate::cancel::boundary::heir;
 use crate::cancel::node::Place;
 use crate::error::Result;
 use crate::run::Run;
+use crate::sync::CapacityLimiter;
 
 /// Runs a closure on a thread and waits for its result, as a part of the task and the scope of the caller.
 ///
@@ -86,7 +85,7 @@ impl<T, F> Unpin for ThreadJob<T, F> {}
 
 pub(super) struct Options {
     pub(super) abandon: bool,
-    limiter: Option<Arc<Semaphore>>,
+    limiter: Option<CapacityLimiter>,
     pub(super) location: &'static Location<'static>,
 }
 
@@ -100,10 +99,10 @@ impl<T, F> ThreadJob<T, F> {
         self.with(|options| options.abandon = true)
     }
 
-    /// Takes a permit of `limiter` for the time that the thread runs, instead of the
+    /// Takes a token of `limiter` for the time that the thread runs, instead of the
     /// [`default_limiter`](super::default_limiter).
-    pub fn limiter(self, limiter: &Arc<Semaphore>) -> Self {
-        self.with(|options| options.limiter = Some(Arc::clone(limiter)))
+    pub fn limiter(self, limiter: &CapacityLimiter) -> Self {
+        self.with(|options| options.limiter = Some(limiter.clone()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {

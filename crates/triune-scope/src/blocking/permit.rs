@@ -10,31 +10,29 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-
-use crate::cancel::FutureExt as _;
 use crate::cancel::node::Node;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lock::Mutex;
 use crate::run::Run;
+use crate::sync::{AcquireError, Borrower, CapacityLimiter, Token};
 
 /// How many thread jobs of a run are at work at a time, if they ask for no other limiter. Threads mostly wait, so this is
 /// not the number of cores.
 const DEFAULT_LIMIT: usize = 40;
 
-/// The limiter of the thread jobs of this run that ask for no other: 40 threads. Add permits to raise the limit, take some
-/// for good to lower it.
+/// The limiter of the thread jobs of this run that ask for no other: 40 threads, until
+/// [`set_total`](CapacityLimiter::set_total) says otherwise.
 ///
 /// # Panics
 ///
 /// Outside of a tokio runtime.
 #[must_use]
 #[track_caller]
-pub fn default_limiter() -> Arc<Semaphore> {
-    Arc::clone(&Run::current().extension(|| Default(Arc::new(Semaphore::new(DEFAULT_LIMIT)))).0)
+pub fn default_limiter() -> CapacityLimiter {
+    Run::current().extension(|| Default(CapacityLimiter::new(DEFAULT_LIMIT))).0.clone()
 }
 
-struct Default(Arc<Semaphore>);
+struct Default(CapacityLimiter);
 
 /// The jobs of a run that may lend their permit, by the address of their scope's node.
 #[derive(Default)]
@@ -42,16 +40,16 @@ struct Lenders(Mutex<HashMap<usize, Lender>>);
 
 #[derive(Clone)]
 struct Lender {
-    limiter: Arc<Semaphore>,
-    /// One permit: the job's own, for one of those beneath it at a time.
-    lent: Arc<Semaphore>,
+    limiter: CapacityLimiter,
+    /// One token: the job's own, for one of those beneath it at a time.
+    lent: CapacityLimiter,
 }
 
 /// The right of one job to its thread; given back on drop.
 pub(super) struct Permit {
     lenders: Arc<Lenders>,
     node: usize,
-    _permit: OwnedSemaphorePermit,
+    _token: Token,
 }
 
 impl Permit {
@@ -62,16 +60,20 @@ impl Permit {
     /// A soft checkpoint: a cancelled wait keeps nothing.
     pub(super) async fn acquire(
         run: &Run,
-        limiter: Arc<Semaphore>,
+        limiter: CapacityLimiter,
         above: Option<&Arc<Node>>,
         node: &Arc<Node>,
     ) -> Result<Self> {
         let lenders = run.extension(Lenders::default);
         let lent = above.and_then(|above| lenders.above(above, &limiter));
-        let permit = first(Arc::clone(&limiter), lent).cancellable().await?.map_err(Error::new)?;
+        let token = match first(&limiter, lent).await {
+            Ok(token) => token,
+            Err(AcquireError::Cancelled(cancelled)) => return Err(cancelled.into()),
+            Err(error) => return Err(error.into()),
+        };
         let node = address(node);
-        lenders.0.lock().insert(node, Lender { limiter, lent: Arc::new(Semaphore::new(1)) });
-        Ok(Self { lenders, node, _permit: permit })
+        lenders.0.lock().insert(node, Lender { limiter, lent: CapacityLimiter::new(1) });
+        Ok(Self { lenders, node, _token: token })
     }
 }
 
@@ -83,15 +85,15 @@ impl Drop for Permit {
 }
 
 impl Lenders {
-    /// The nearest job above that has a permit of `limiter`.
-    fn above(&self, node: &Arc<Node>, limiter: &Arc<Semaphore>) -> Option<Arc<Semaphore>> {
+    /// The nearest job above that has a token of `limiter`.
+    fn above(&self, node: &Arc<Node>, limiter: &CapacityLimiter) -> Option<CapacityLimiter> {
         if self.0.lock().is_empty() {
             return None;
         }
         let mut next = Some(Arc::clone(node));
         while let Some(node) = next {
             let lender = self.0.lock().get(&address(&node)).cloned();
-            if let Some(lender) = lender.filter(|lender| Arc::ptr_eq(&lender.limiter, limiter)) {
+            if let Some(lender) = lender.filter(|lender| lender.limiter.is_same(limiter)) {
                 return Some(lender.lent);
             }
             next = node.parent();
@@ -100,13 +102,12 @@ impl Lenders {
     }
 }
 
-/// A permit of the limiter or, if that comes earlier, the one that is lent.
-async fn first(
-    limiter: Arc<Semaphore>,
-    lent: Option<Arc<Semaphore>>,
-) -> Result<OwnedSemaphorePermit, AcquireError> {
-    let Some(lent) = lent else { return limiter.acquire_owned().await };
-    let (mut own, mut lent) = (pin!(limiter.acquire_owned()), pin!(lent.acquire_owned()));
+/// A token of the limiter or, if that comes earlier, the one that is lent. Each job borrows in a name of its own: a
+/// task may have many.
+async fn first(limiter: &CapacityLimiter, lent: Option<CapacityLimiter>) -> Result<Token, AcquireError> {
+    let own = limiter.acquire_for(Borrower::unique());
+    let Some(lent) = lent else { return own.await };
+    let (mut own, mut lent) = (pin!(own), pin!(lent.acquire_for(Borrower::unique())));
     poll_fn(|cx| match own.as_mut().poll(cx) {
         Poll::Pending => lent.as_mut().poll(cx),
         ready => ready,

@@ -271,6 +271,11 @@ impl CapacityLimiter {
         LimiterStatistics { borrowed: borrowers.len(), total, borrowers, waiting }
     }
 
+    /// Whether the other handle is on the same limiter.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn token(&self, borrower: Borrower, loan: u64) -> Token {
         Token { limiter: self.clone(), borrower, loan, forgotten: false }
     }
