@@ -38,6 +38,37 @@ fn a_parallel_child_hears_of_a_cancel_that_its_parent_saw_first() {
     }
 }
 
+/// The timer is armed by the task and the deadline is moved by a thread: neither order may leave the old one in force.
+#[test]
+fn a_deadline_that_is_moved_earlier_while_its_scope_is_polled_is_not_lost() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for round in 0..1_000u32 {
+        let scope = CancelScope::new();
+        if round % 2 == 0 {
+            scope.set_timeout(Duration::from_secs(5_000));
+        }
+        let handle = scope.clone();
+        let (ready, go) = std::sync::mpsc::channel();
+        #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
+        let mover = std::thread::spawn(move || {
+            go.recv().expect("the runtime's thread says when");
+            for _ in 0..(round * 37) % 3_000 {
+                std::hint::spin_loop();
+            }
+            handle.set_timeout(Duration::from_micros(u64::from(round % 3) * 300));
+        });
+        let end = runtime.block_on(async {
+            ready.send(()).expect("the thread waits");
+            for _ in 0..(round * 53) % 3_000 {
+                std::hint::spin_loop();
+            }
+            tokio::time::timeout(Duration::from_secs(20), scope.run(std::future::pending::<()>())).await
+        });
+        mover.join().expect("the thread does not panic");
+        assert!(end.expect("the deadline has fired").is_cancelled());
+    }
+}
+
 /// The future within so many scopes that nobody cancels.
 fn nested(
     depth: u32,

@@ -1,7 +1,8 @@
 //! The tree of tasks as data.
 
 use triune_scope::{
-    Activity, CancelScope, FutureExt as _, Result, Run, TaskState, Tree, nursery, shield_unbounded, tree,
+    Activity, CancelScope, FutureExt as _, Result, Run, TaskState, Tree, move_on_after, nursery,
+    shield_unbounded, sleep, tree,
 };
 
 fn find<'a>(tree: &'a Tree, name: &str) -> &'a TaskState {
@@ -14,6 +15,28 @@ fn find<'a>(tree: &'a Tree, name: &str) -> &'a TaskState {
 async fn parked() -> Result {
     std::future::pending::<()>().cancellable().await?;
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_shows_the_deadline_that_will_cancel_it() {
+    let limit = std::time::Duration::from_secs(5);
+    let ended = move_on_after(
+        limit,
+        nursery(async |n| {
+            n.spawn_named("limited", parked());
+            n.spawn(shield_unbounded(nursery(async |n| {
+                n.spawn_named("shielded", async { Ok(sleep(2 * limit).await?) });
+                Ok(())
+            })));
+            tokio::task::yield_now().await;
+            let tree = tree();
+            let deadline = Some(tokio::time::Instant::now() + limit);
+            assert_eq!(find(&tree, "limited").deadline, deadline);
+            assert_eq!(find(&tree, "shielded").deadline, None);
+            parked().await
+        }),
+    );
+    assert!(Run::current().main(ended).await.is_some_and(|ended| ended.is_none()));
 }
 
 #[tokio::test]

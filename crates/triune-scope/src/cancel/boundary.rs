@@ -89,8 +89,10 @@ impl<F: Future> Boundary<F> {
     /// A boundary beneath `to` instead of the ambient node. It is woken like the root of a task, because the boundaries
     /// between it and `to` are not those that poll it.
     pub(crate) fn bound(to: &Arc<Node>, inner: F) -> Self {
-        let entry = Entry::Bound { node: heir(), to: Arc::clone(to) };
-        Self { core: Core::new(entry), inner: Some(inner) }
+        let mut core = Core::new(Entry::Bound { node: heir(), to: Arc::clone(to) });
+        // Its await resolves to `Cancelled`.
+        core.soft = true;
+        Self { core, inner: Some(inner) }
     }
 
     /// The outermost boundary of a child that inherits the caller's task variables; the caller has linked its node and

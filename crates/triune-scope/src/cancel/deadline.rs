@@ -72,16 +72,27 @@ impl Node {
         self.deadlines.0.get().is_some()
     }
 
-    /// The first poll: spans begin.
+    /// The first poll: spans begin, here or at the first look at them.
     pub(crate) fn enter(&self) {
         self.entered.store(true, Ordering::Release);
-        if self.has_times() {
-            let now = Instant::now();
-            self.deadlines.update(|times| {
-                times.deadline = times.deadline.and_then(|when| when.from(now));
-                times.hard = times.hard.and_then(|when| when.from(now));
-            });
+    }
+
+    /// The times of a node that is polled: its spans have begun.
+    ///
+    /// Asked for at each poll and not only at the first: whoever sets a span just then may not see yet that the node is
+    /// entered, but it wakes the boundary, or the boundary finds it after its registration.
+    fn begun(&self) -> Times {
+        let times = self.deadlines.get();
+        let is_span = |when| matches!(when, Some(When::After(_)));
+        if !self.entered.load(Ordering::Acquire) || !(is_span(times.deadline) || is_span(times.hard)) {
+            return times;
         }
+        let now = Instant::now();
+        self.deadlines.update(|times| {
+            times.deadline = times.deadline.and_then(|when| when.from(now));
+            times.hard = times.hard.and_then(|when| when.from(now));
+            *times
+        })
     }
 
     /// Sets, moves or removes the deadline. One that has fired stays fired.
@@ -115,7 +126,7 @@ impl Node {
     }
 
     pub(crate) fn deadline(&self) -> Option<When> {
-        self.deadlines.get().deadline
+        self.begun().deadline
     }
 
     /// A span begins at once where the first poll is over.
@@ -135,7 +146,7 @@ impl Node {
 
     /// When the boundary of this node must look again, if nothing else happens.
     pub(crate) fn next_alarm(&self) -> Option<Instant> {
-        let times = self.deadlines.get();
+        let times = self.begun();
         let deadline = times.deadline.and_then(When::at).filter(|_| !self.is_cancelled());
         let hard = times.hard.and_then(When::at).filter(|_| !self.is_hard());
         deadline.into_iter().chain(hard).min()
@@ -146,7 +157,7 @@ impl Node {
         if !self.has_times() {
             return;
         }
-        let times = self.deadlines.get();
+        let times = self.begun();
         let now = Instant::now();
         let passed = |when: Option<When>| when.and_then(When::at).is_some_and(|at| at <= now);
         if !self.is_called() && passed(times.deadline) {
@@ -184,7 +195,7 @@ impl Node {
         }
         let mut earliest: Option<Instant> = None;
         self.unshielded_above(|node| {
-            let times = node.deadlines.get();
+            let times = node.begun();
             let own = times.deadline.into_iter().chain(times.hard).filter_map(When::at);
             earliest = earliest.into_iter().chain(own).min();
         });

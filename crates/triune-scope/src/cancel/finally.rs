@@ -75,7 +75,7 @@ impl<F: Future, C: Future> Finally<F, C> {
     pub(super) fn new(work: F, cleanup: C, location: &'static Location<'static>) -> Self {
         let shield = Node::new(Inherit::No);
         Self {
-            work: Some(Boundary::nested(heir(), work)),
+            work: Some(Boundary::around_foreign(heir(), work)),
             cleanup: Some(Boundary::nested(Arc::clone(&shield), cleanup)),
             state: State {
                 shield,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::record::Record;
 use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
@@ -34,6 +36,8 @@ pub struct TaskState {
     pub longest_poll: Duration,
     /// Why it is being cancelled, if it is.
     pub cancelled: Option<CancelReason>,
+    /// When a deadline will cancel it, if one will: the earliest of the scopes around it, up to the innermost shield.
+    pub deadline: Option<Instant>,
     /// Whether something in it is shielded, or it waits for parallel children, so that a cancel cannot drop it.
     pub held: bool,
     depth: usize,
@@ -125,7 +129,7 @@ impl Activity {
 }
 
 impl TaskState {
-    fn of(node: &Node, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
+    fn of(node: &Arc<Node>, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
         Self {
             info: TaskInfo::clone(record),
             parent,
@@ -134,6 +138,7 @@ impl TaskState {
             busy: record.busy(),
             longest_poll: record.longest_poll(),
             cancelled: node.cancel_reason(),
+            deadline: if node.is_cancelled() { None } else { node.effective_deadline() },
             held: node.is_held(),
             depth,
         }
