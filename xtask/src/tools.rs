@@ -34,7 +34,7 @@ pub(crate) fn stress(root: &Path, args: &[String]) -> Result {
     command.run(root)
 }
 
-/// Explores the models of how a cancel is delivered, so many random schedules each.
+/// Explores the models of how a cancel is delivered and how the primitives hand over, so many random schedules each.
 ///
 /// With `--cfg shuttle` the locks and atomics of `triune-scope` are those of the model checker, so this has a target
 /// directory of its own. One thread, because a static may hold such a lock.

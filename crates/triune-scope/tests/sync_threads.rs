@@ -1,6 +1,6 @@
 //! The hand-over of the primitives between threads: waits that are dropped, cancelled and served at the same moment.
 //!
-//! A stress test in place of a loom model: loom would have to replace the locks and thread-locals of tokio as well.
+//! The models in `src/sync/model.rs` explore single hand-overs; this has many at once, on a real runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! [`Event`]: something that happens once.
 
+use crate::lock::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use super::queue::{Key, Queue};

@@ -52,6 +52,8 @@ mod channel;
 mod condition;
 mod event;
 mod limiter;
+#[cfg(all(test, shuttle))]
+mod model;
 mod mutex;
 mod queue;
 mod semaphore;

@@ -29,6 +29,9 @@ pub(super) trait Source {
     /// Leaves the queue; what had been handed over meanwhile is returned.
     fn withdraw(&mut self, key: Key) -> Option<Self::Output>;
 
+    /// What [`withdraw`](Self::withdraw) returned is delivered after all, because it came before the cancel.
+    fn keep(&mut self, _output: &Self::Output) {}
+
     /// Hands on what nobody took. For guards, dropping does it.
     fn give_back(&mut self, output: Self::Output) {
         drop(output);
@@ -84,7 +87,9 @@ impl Progress {
             Stage::Over => panic!("a wait is not polled after its end"),
         }
         let cancelled = ready!(self.leaf.poll(cx));
-        Poll::Ready(self.withdraw(source).ok_or(cancelled))
+        let output = self.withdraw(source);
+        output.iter().for_each(|output| source.keep(output));
+        Poll::Ready(output.ok_or(cancelled))
     }
 
     /// Ends the wait, whatever its stage, and gives back what was handed to it.

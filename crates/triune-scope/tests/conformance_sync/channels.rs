@@ -310,6 +310,27 @@ cases! {
         assert_eq!(receiver.try_recv(), Ok(2));
     }
 
+    async fn a_channel_has_not_ended_while_a_value_may_come_back() {
+        for dropped in [true, false] {
+            let (sender, receiver) = channel(0);
+            let mut first = Box::pin(receiver.recv());
+            let mut second = Box::pin(receiver.recv());
+            assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+            sender.try_send(1).unwrap();
+            drop(sender);
+            assert!(poll!(&mut second).is_pending());
+            assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+            if dropped {
+                drop(first);
+                assert_eq!(second.await, Ok(1));
+            } else {
+                assert_eq!(first.await, Ok(1));
+                assert_eq!(second.await, Err(RecvError::EndOfChannel));
+            }
+            assert_eq!(receiver.recv().await, Err(RecvError::EndOfChannel));
+        }
+    }
+
     async fn an_error_of_a_cancelled_send_is_a_cancel() {
         let (sender, _receiver) = channel(0);
         let cancelled = nursery(async |n| {

@@ -1,9 +1,9 @@
 //! The two ends of a channel.
 
+use crate::lock::atomic::{AtomicBool, Ordering};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
@@ -215,8 +215,7 @@ impl<T> Receiver<T> {
             return Err(TryRecvError::Closed);
         }
         let Some((value, waker)) = state.take(self.end.shared.capacity) else {
-            let ended = state.senders == 0;
-            return Err(if ended { TryRecvError::EndOfChannel } else { TryRecvError::Empty });
+            return Err(if state.has_ended() { TryRecvError::EndOfChannel } else { TryRecvError::Empty });
         };
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -370,20 +369,39 @@ impl<T> Source for Recv<'_, T> {
             }
             return Ok(Ok(value));
         }
-        if state.senders == 0 {
+        if state.has_ended() {
             return Ok(Err(Refusal::Gone));
         }
         Err(state.receiving.push(Receiving { end: self.end.id, outcome: None }, waker.clone()))
     }
 
     fn take_granted(&mut self, key: Key, waker: &Waker) -> Result<Self::Output, Key> {
-        let taken = self.end.shared.state.lock().receiving.take_granted(key, waker);
-        taken.map(|left| Self::outcome(left.waiter)).map_err(|(key, _old)| key)
+        let mut state = self.end.shared.state.lock();
+        match state.receiving.take_granted(key, waker) {
+            Ok(left) => {
+                let received = Self::outcome(left.waiter);
+                let wakers = if received.is_ok() { state.taken() } else { Vec::new() };
+                drop(state);
+                wakers.into_iter().for_each(Waker::wake);
+                Ok(received)
+            }
+            Err((key, old)) => {
+                drop(state);
+                drop(old);
+                Err(key)
+            }
+        }
     }
 
     fn withdraw(&mut self, key: Key) -> Option<Self::Output> {
         let left = self.end.shared.state.lock().receiving.remove(key);
         left.granted.then(|| Self::outcome(left.waiter))
+    }
+
+    fn keep(&mut self, received: &Self::Output) {
+        if received.is_ok() {
+            self.end.shared.taken();
+        }
     }
 
     fn give_back(&mut self, received: Self::Output) {

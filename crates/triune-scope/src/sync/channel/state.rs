@@ -7,10 +7,12 @@
 //! 2. A value is in one place: with its waiting sender, in the buffer, or in the slot of the receiver it was handed
 //!    to. Where that receiver is dropped, the value goes to the next one, or to the front of the buffer, which may
 //!    then hold one more than its capacity.
-//! 3. Wakers and values leave the lock before they are woken or dropped.
+//! 3. While a value is handed over but not yet taken, the channel has not ended for the other receivers: the value may
+//!    come back to them (tests: `sync/model.rs`).
+//! 4. Wakers and values leave the lock before they are woken or dropped.
 
+use crate::lock::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use crate::lock::Mutex;
@@ -57,6 +59,8 @@ pub(super) struct State<T> {
     pub(super) buffer: VecDeque<T>,
     pub(super) senders: usize,
     pub(super) receivers: usize,
+    /// How many values are with receivers that have not taken them yet.
+    handed: usize,
     next_end: EndId,
     pub(super) sending: Queue<Sending<T>>,
     pub(super) receiving: Queue<Receiving<T>>,
@@ -91,6 +95,7 @@ impl<T> Shared<T> {
             buffer: VecDeque::new(),
             senders: 1,
             receivers: 1,
+            handed: 0,
             next_end: 2,
             sending: Queue::new(),
             receiving: Queue::new(),
@@ -124,12 +129,7 @@ impl<T> Shared<T> {
             }
             own
         });
-        if state.senders == 0 {
-            wakers.extend(state.receiving.grant_where(|receiving| {
-                receiving.outcome = Some(Err(Refusal::Gone));
-                true
-            }));
-        }
+        wakers.extend(state.end());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -164,18 +164,25 @@ impl<T> Shared<T> {
     /// Takes back a value that was handed to a receiver who is gone.
     pub(super) fn put_back(&self, value: T) {
         let mut state = self.state.lock();
-        if state.receivers == 0 {
-            drop(state);
-            drop(value);
-            return;
-        }
         if let Some((receiving, waker)) = state.receiving.grant() {
             receiving.outcome = Some(Ok(value));
             drop(state);
             waker.wake();
             return;
         }
+        state.handed -= 1;
+        if state.receivers == 0 {
+            drop(state);
+            drop(value);
+            return;
+        }
         state.buffer.push_front(value);
+    }
+
+    /// A value that was handed over has been taken.
+    pub(super) fn taken(&self) {
+        let wakers = self.state.lock().taken();
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -186,6 +193,28 @@ impl<T> State<T> {
         self.next_end
     }
 
+    /// Whether nothing will come any more, when there is nothing now.
+    pub(super) fn has_ended(&self) -> bool {
+        self.senders == 0 && self.handed == 0
+    }
+
+    /// Refuses those who wait to receive, if the channel has ended.
+    fn end(&mut self) -> Vec<Waker> {
+        if !self.has_ended() {
+            return Vec::new();
+        }
+        self.receiving.grant_where(|receiving| {
+            receiving.outcome = Some(Err(Refusal::Gone));
+            true
+        })
+    }
+
+    /// A value that was handed over has been taken.
+    pub(super) fn taken(&mut self) -> Vec<Waker> {
+        self.handed -= 1;
+        self.end()
+    }
+
     /// Gives a value to the first receiver, or to the buffer.
     pub(super) fn offer(&mut self, value: T, capacity: usize) -> Offered<T> {
         if self.receivers == 0 {
@@ -193,6 +222,7 @@ impl<T> State<T> {
         }
         if let Some((receiving, waker)) = self.receiving.grant() {
             receiving.outcome = Some(Ok(value));
+            self.handed += 1;
             return Offered::Taken(Some(waker));
         }
         if self.buffer.len() >= capacity {
