@@ -78,5 +78,5 @@ pub use tree::{Activity, TaskState, Tree, tree};
 #[doc(hidden)]
 pub mod __testing {
     //! What `triune-testing` shows to tests. Not for direct use: nothing here is stable.
-    pub use crate::probe::{Census, Counter, HardStop, HardStops};
+    pub use crate::probe::{Census, ChildOrder, Counter, HardStop, HardStops};
 }

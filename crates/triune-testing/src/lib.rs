@@ -15,6 +15,7 @@
 //! | have the others got as far as they can? | [`settle`] |
 //! | what happens in an hour? | [`VirtualClock`] |
 //! | does it hold in this order of steps? | [`Sequencer`] |
+//! | does it hold whoever is polled first? | [`shuffle_children`] |
 //! | is that value gone? | [`Canary`] |
 //! | what of the runtime is alive? | [`census`] |
 //! | does a thousand times leave nothing? | [`assert_leaves_nothing`], [`CountingAllocator`] |
@@ -28,6 +29,7 @@ mod descriptor;
 mod guard;
 mod hard_stop;
 mod memory;
+mod order;
 mod process;
 mod sequencer;
 mod settle;
@@ -39,6 +41,7 @@ pub use descriptor::open_descriptors;
 pub use guard::{Leak, LeakGuard};
 pub use hard_stop::{DenyHardStop, HardStop, HardStopWatch, deny_hard_stop, watch_hard_stops};
 pub use memory::{Census, CountingAllocator, Living, assert_leaves_nothing, census};
+pub use order::{ShuffledChildren, shuffle_children, shuffle_children_with};
 pub use process::{ProcessInfo, processes_of_tree};
 pub use sequencer::{SequenceBroken, Sequencer, Step};
 pub use settle::settle;

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
 use triune_scope::{CancelScope, FutureExt as _, Result, Run, nursery};
-use triune_testing::{SequenceBroken, Sequencer, census, deny_hard_stop, settle, watch_hard_stops};
+use triune_testing::{
+    SequenceBroken, Sequencer, census, deny_hard_stop, settle, shuffle_children_with, watch_hard_stops,
+};
 
 async fn parked_in_foreign_await() -> Result {
     std::future::pending().await
@@ -121,4 +123,43 @@ async fn the_census_sees_what_lives_and_is_what_it_was_afterwards() {
     .await
     .unwrap();
     assert_eq!(census().unwrap(), before);
+}
+
+// Trio K13
+#[tokio::test]
+async fn the_order_of_children_is_that_of_their_starts_unless_a_seed_shuffles_it() {
+    async fn trace() -> Vec<(usize, usize)> {
+        let record = Mutex::new(Vec::new());
+        nursery(async |n| {
+            for child in 0..5 {
+                let record = &record;
+                n.spawn(async move {
+                    for turn in 0..50 {
+                        record.lock().unwrap().push((child, turn));
+                        tokio::task::yield_now().await;
+                    }
+                    Ok(())
+                });
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        record.into_inner().unwrap()
+    }
+    let plain = trace().await;
+    assert!(plain.iter().take(5).map(|(child, _)| *child).eq(0..5));
+    let mut different = 0;
+    for seed in 0..10 {
+        let mut traces = Vec::new();
+        for _ in 0..2 {
+            let shuffled = shuffle_children_with(seed);
+            assert_eq!(shuffled.seed(), seed);
+            traces.push(trace().await);
+        }
+        assert_eq!(traces[0], traces[1], "a seed is a replay");
+        different += usize::from(traces[0] != plain);
+    }
+    assert!(different > 5);
+    assert_eq!(trace().await, plain, "the guard has ended it");
 }

@@ -20,6 +20,7 @@ use super::state::{End, State};
 use crate::cancel::ambient;
 use crate::cancel::boundary::{Boundary, heir};
 use crate::error::NurseryError;
+use crate::probe::order;
 
 pin_project! {
     /// A nursery whose children in this task are `B`s.
@@ -120,7 +121,9 @@ fn poll_children<B: Future<Output = Finished> + Unpin>(
     let core = &shared.core;
     loop {
         let mut moved = false;
-        for child in shared.take_queue() {
+        let mut started = shared.take_queue();
+        order::shuffle(&mut started);
+        for child in started {
             children.push(child);
             moved = true;
         }
