@@ -64,8 +64,9 @@ pub use error::{
     NurseryError, PanicError, ReportedBy, Result, Timeout,
 };
 pub use nursery::{
-    Child, ChildInfo, ChildKind, LocalNursery, LocalNurseryFuture, LocalOrCancelled, Nursery, NurseryFuture,
-    OrCancelled, PanicPolicy, Started, local_nursery, local_nursery_with, nursery, nursery_with,
+    Child, ChildInfo, ChildKind, Completed, Join, LocalNursery, LocalNurseryFuture, LocalOrCancelled,
+    Nursery, NurseryFuture, OrCancelled, PanicPolicy, Race, Started, as_completed, join, local_nursery,
+    local_nursery_with, nursery, nursery_with, race,
 };
 pub use run::Run;
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};

@@ -1,7 +1,8 @@
 //! The memory property: when a nursery returns, nothing of it is alive. P1 to P6 of the design notes.
 
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, nursery, sync, task_var,
+    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, as_completed, join, nursery, race,
+    sync, task_var,
 };
 use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing};
 
@@ -120,6 +121,21 @@ fn supervised_and_panicking_nurseries_leave_nothing() {
         assert!(panicking(PanicPolicy::AsError).await.is_err());
         let resumed = std::panic::AssertUnwindSafe(panicking(PanicPolicy::Propagate));
         assert!(futures_util::FutureExt::catch_unwind(resumed).await.is_err());
+    });
+}
+
+#[test]
+fn races_and_joins_leave_nothing() {
+    assert_leaves_nothing(async || {
+        let ready = || std::future::ready(Ok(()));
+        race((block(), ready(), block())).await.unwrap();
+        let mut dropped = Box::pin(race(vec![block(), block()]));
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+        drop(dropped);
+        join((ready(), async { Ok(vec![1]) })).await.unwrap();
+        assert!(join((block(), async { Err::<(), _>(Error::msg("no")) })).await.is_err());
+        let first = as_completed([ready(), ready()], async |mut done| Ok(done.next().await?));
+        assert!(first.await.unwrap().is_some());
     });
 }
 

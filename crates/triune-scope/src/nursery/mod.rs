@@ -9,6 +9,7 @@
 //! * [`grace`]: the bounded shield.
 //! * [`start`]: children that say when they are ready.
 //! * [`info`]: the children as data.
+//! * [`combine`]: `race`, `join`, `as_completed`: nurseries of given futures.
 //! * [`child`]: one child: the future that runs it and the handle that waits for its value.
 //! * [`parallel`]: children that are tokio tasks.
 //! * [`blocking`]: children that are thread jobs.
@@ -29,6 +30,7 @@
 
 mod blocking;
 mod child;
+mod combine;
 #[cfg(doctest)]
 mod compile_fail;
 mod core;
@@ -44,6 +46,7 @@ mod start;
 mod state;
 
 pub use child::Child;
+pub use combine::{Completed, Join, Race, as_completed, join, race};
 pub use future::{
     LocalNurseryFuture, LocalOrCancelled, NurseryFuture, OrCancelled, local_nursery, local_nursery_with,
     nursery, nursery_with,
