@@ -8,10 +8,10 @@
 //!
 //! # Parts
 //!
-//! * [`job`]: the future that a user awaits, with its options.
-//! * [`thread`]: what the waiting task and the thread share; the only file that starts threads.
-//! * [`context`]: what the closure sees.
-//! * [`permit`]: how many threads may run at a time.
+//! * `job`: the future that a user awaits, with its options.
+//! * `thread`: what the waiting task and the thread share; the only file that starts threads.
+//! * `context`: what the closure sees.
+//! * `permit`: how many threads may run at a time.
 //!
 //! # Invariants
 //!
