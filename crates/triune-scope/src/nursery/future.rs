@@ -22,7 +22,7 @@ use crate::error::{NurseryError, Result};
 /// Opens a nursery: runs `body`, which may start children, and returns when the body and every child have ended.
 ///
 /// * The first child (or the body) that fails cancels the others. They may clean up; then the nursery fails with
-///   an [`ErrorGroup`] that keeps every error.
+///   an [`ErrorGroup`](crate::ErrorGroup) that keeps every error.
 /// * A panic of a child cancels the others in the same way and is resumed here, after they have ended.
 /// * When the scope around the nursery is cancelled, so are the body and the children. Without errors the nursery
 ///   then resolves to the body's value, if it got that far, else to `Err(Cancelled)`.
@@ -37,7 +37,7 @@ use crate::error::{NurseryError, Result};
 ///
 /// # Errors
 ///
-/// An [`ErrorGroup`], also of one; or a cancel.
+/// An [`ErrorGroup`](crate::ErrorGroup), also of one; or a cancel.
 ///
 /// # Panics
 ///
