@@ -22,7 +22,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut crates: BTreeMap<&str, Vec<(&str, syn::File)>> = BTreeMap::new();
     let mut findings = Vec::new();
     for file in &tree.files {
-        let Some(krate) = file.library() else { continue };
+        let Some(krate) = file.crate_of() else { continue };
         match syn::parse_file(&file.text) {
             Ok(parsed) => crates.entry(krate).or_default().push((&file.path, parsed)),
             Err(error) => {

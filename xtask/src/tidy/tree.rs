@@ -65,7 +65,7 @@ impl File {
     }
 
     /// The crate whose library this file is part of, without tests and tools.
-    pub(super) fn library(&self) -> Option<&str> {
+    pub(super) fn crate_of(&self) -> Option<&str> {
         let (krate, rest) = self.path.strip_prefix("crates/")?.split_once('/')?;
         (rest.starts_with("src/") && self.is_rust() && !self.is_test()).then_some(krate)
     }
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn libraries_and_tests_are_told_apart_by_their_place() {
-        assert_eq!(file("crates/triune-ipc/src/mux/driver.rs", "").library(), Some("triune-ipc"));
-        assert_eq!(file("crates/triune-ipc/src/mux/tests.rs", "").library(), None);
-        assert_eq!(file("crates/triune-ipc/tests/death.rs", "").library(), None);
+        assert_eq!(file("crates/triune-ipc/src/mux/driver.rs", "").crate_of(), Some("triune-ipc"));
+        assert_eq!(file("crates/triune-ipc/src/mux/tests.rs", "").crate_of(), None);
+        assert_eq!(file("crates/triune-ipc/tests/death.rs", "").crate_of(), None);
         assert!(file("crates/triune-ipc/tests/death.rs", "").is_test());
         assert!(!file("crates/triune-testing/src/lib.rs", "").is_test());
     }
