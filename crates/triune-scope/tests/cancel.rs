@@ -60,6 +60,7 @@ async fn a_cancel_from_another_thread_is_never_lost() {
         tokio::select! {
             // The limit first: `timeout` would poll the scope once more, which then sees a cancel that woke nobody.
             biased;
+            // tidy: allow(sleep) because it is the limit of a wait for an event, and only a failing test gets there.
             () = tokio::time::sleep(Duration::from_secs(20)) => panic!("lost in round {round}"),
             outcome = waiting => assert!(outcome.is_cancelled()),
         }
