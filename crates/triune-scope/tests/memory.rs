@@ -1,19 +1,25 @@
 //! The memory property: when a nursery returns, nothing of it is alive. P1 to P6 of the design notes.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, as_completed, join, nursery, race,
-    sync, task_var,
+    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, as_completed, join, move_on_after,
+    nursery, race, sleep, sync, task_var,
 };
 use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 async fn block() -> Result {
     std::future::pending::<()>().cancellable().await?;
     Ok(())
 }
 
+// Trio Z02
 #[test]
 fn a_failing_nursery_leaves_nothing() {
     assert_leaves_nothing(async || {
@@ -26,6 +32,7 @@ fn a_failing_nursery_leaves_nothing() {
     });
 }
 
+// Trio Z01
 #[test]
 fn cancelled_scopes_and_nurseries_leave_nothing() {
     assert_leaves_nothing(async || {
@@ -237,7 +244,33 @@ async fn cancelled_waits_leave_nothing_in_what_they_waited_for() {
     let (sender, receiver) = sync::channel(0);
     cancelled_waits(|| receiver.recv(), || sender.statistics().waiting_receivers).await;
     cancelled_waits(|| sender.send(1), || sender.statistics().waiting_senders).await;
+    // A timer tells nobody how many wait for it.
+    let asleep = Cell::new(0);
+    let nap = async || {
+        asleep.set(asleep.get() + 1);
+        let end = sleep(HOUR).await;
+        asleep.set(asleep.get() - 1);
+        end
+    };
+    cancelled_waits(nap, || asleep.get()).await;
     assert_eq!(sender.statistics().buffered, 0);
+}
+
+// Trio Z13
+#[test]
+fn a_million_timeouts_that_nothing_needed_leave_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let round = async |times: u32| {
+            for _ in 0..times {
+                assert_eq!(move_on_after(HOUR, std::future::ready(1)).await, Some(1));
+            }
+        };
+        round(100).await;
+        let before = Living::now();
+        round(1_000_000).await;
+        assert_eq!(Living::now(), before, "(blocks, bytes)");
+    });
 }
 
 #[test]
@@ -293,7 +326,40 @@ async fn an_open_nursery_holds_only_its_living_children() {
     .unwrap();
 }
 
-// P1, P3
+// P1, Trio Z05
+#[tokio::test]
+async fn what_a_child_holds_is_gone_when_the_nursery_returns() {
+    /// How the nursery ends, with a child that holds something through all of it.
+    async fn ended(how: &str, held: Canary) -> Result {
+        let open = nursery(async |n| {
+            n.spawn(async move {
+                let _held = held;
+                match how {
+                    "end" => Ok(()),
+                    "error" => Err(Error::msg("no")),
+                    // Past the hook, which would print.
+                    "panic" => std::panic::resume_unwind(Box::new("no")),
+                    _ => block().await,
+                }
+            });
+            if how == "cancel" {
+                triune_scope::checkpoint().await?;
+                n.cancel("now");
+            }
+            Ok(())
+        });
+        open.on_panic(PanicPolicy::AsError).await
+    }
+    for how in ["end", "error", "panic", "cancel"] {
+        let (canary, probe) = Canary::new("a local of a child");
+        let end = ended(how, canary).await;
+        // In the first statement after the nursery.
+        probe.assert_dead();
+        assert_eq!(end.is_ok(), matches!(how, "end" | "cancel"), "{how}");
+    }
+}
+
+// P1, P3, Trio Z06
 #[tokio::test]
 async fn a_kept_error_keeps_nothing_of_its_nursery() {
     let (canary, probe) = Canary::new("a local of a child");
@@ -314,5 +380,23 @@ async fn a_kept_error_keeps_nothing_of_its_nursery() {
     .unwrap_err();
     // In the first statement after the nursery.
     probe.assert_dead();
-    drop(error);
+    assert_eq!(error.group().unwrap().len(), 1);
+
+    // The reason of a cancel is as light.
+    let (canary, probe) = Canary::new("a local of a cancelled child");
+    let scope = CancelScope::new();
+    let canceller = scope.clone();
+    let cut = scope.run(nursery(async |n| {
+        n.spawn(async move {
+            let _held = canary;
+            block().await
+        });
+        triune_scope::checkpoint().await?;
+        canceller.cancel("now");
+        block().await
+    }));
+    let cut = cut.await.done().unwrap().unwrap_err();
+    drop((canceller, scope));
+    probe.assert_dead();
+    assert_eq!(cut.as_cancelled().unwrap().reason().message(), "now");
 }

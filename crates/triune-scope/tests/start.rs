@@ -1,16 +1,17 @@
 //! `start`: a child that says when it is ready. Ids name the cases of the conformance list.
 //!
-//! Left out: T03 and T23 cannot be written (`started` takes the `Started` by value; there is no hidden nursery), T17 is
-//! different on purpose (the child is in its nursery from the beginning), T20 is about processes.
+//! T03 is beside the other examples that must not compile. Left out: T23 cannot be written, because there is no hidden
+//! nursery; T20 is about processes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use triune_scope::sync::Event;
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, NotStarted, Outcome, Result, Started, checkpoint, local_nursery,
-    nursery, shield_unbounded, sleep,
+    CancelScope, ChildInfo, Error, FutureExt as _, NotStarted, Outcome, Result, Started, checkpoint,
+    current_task, local_nursery, nursery, shield_unbounded, sleep,
 };
 
 /// The same case on one thread and on two.
@@ -431,6 +432,30 @@ async fn a_start_into_a_cancelled_nursery_starts_nothing() {
     .await
     .unwrap();
     assert!(!began.into_inner());
+}
+
+// Trio T17: in triune the child is in its nursery from the beginning
+#[tokio::test]
+async fn a_child_is_in_its_nursery_before_and_after_it_has_started() {
+    let go = Event::new();
+    let ended = nursery(async |target| {
+        let children = || target.children().iter().map(ChildInfo::id).collect::<Vec<_>>();
+        let start = target.start(async |started| {
+            go.wait().await?;
+            started.started(current_task().map(|task| task.id()))?;
+            block().await
+        });
+        let (id, before) = tokio::join!(start, async {
+            checkpoint().await.unwrap();
+            go.set();
+            children()
+        });
+        let id = id?.expect("a child is a task");
+        assert_eq!((before, children()), (vec![id], vec![id]));
+        target.cancel("seen");
+        Ok(())
+    });
+    ended.await.unwrap();
 }
 
 // Trio T15

@@ -114,8 +114,25 @@
 //! # Ok(()) }
 //! ```
 //! ```compile_fail
+//! # // Trio C36
 //! # use triune_scope::nursery;
 //! # async fn f() -> triune_scope::Result {
 //! let cancelled = triune_scope::Cancelled { reason: "now".into() };
+//! # Ok(()) }
+//! ```
+//!
+//! A child says only once that it has started.
+//!
+//! ```
+//! # use triune_scope::{Started, nursery};
+//! # async fn f() -> triune_scope::Result {
+//! nursery(async |n| n.start(async |s: Started<u8>| { s.started(1)?; Ok(()) }).await).await?;
+//! # Ok(()) }
+//! ```
+//! ```compile_fail
+//! # // Trio T03
+//! # use triune_scope::{Started, nursery};
+//! # async fn f() -> triune_scope::Result {
+//! nursery(async |n| n.start(async |s: Started<u8>| { s.started(1)?; s.started(2)?; Ok(()) }).await).await?;
 //! # Ok(()) }
 //! ```

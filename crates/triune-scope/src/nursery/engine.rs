@@ -84,6 +84,17 @@ where
     {
         let mut this = self.project();
         let core = &this.shared.core;
+        if !this.state.has_entered() {
+            // A loop of nurseries that end at once must let others run, too.
+            match tokio::task::coop::poll_proceed(cx) {
+                Poll::Ready(budget) => budget.made_progress(),
+                Poll::Pending => {
+                    // Tokio wakes later, where the pass of a cancelled scope would not see it.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
         this.state.enter(core);
         this.state.register(core, cx.waker());
         this.state.poll_times(core, cx);

@@ -81,6 +81,10 @@ impl State {
         &mut self.ambient
     }
 
+    pub(super) fn has_entered(&self) -> bool {
+        self.ambient.is_some()
+    }
+
     /// At the first poll: takes its place beneath the scope that is around the caller.
     pub(super) fn enter(&mut self, core: &Arc<Core>) {
         if self.ambient.is_some() {

@@ -153,6 +153,7 @@ mod tests {
         std::iter::from_fn(|| queue.grant().map(|(waiter, _waker)| *waiter)).collect()
     }
 
+    // Trio L25, L26
     #[test]
     fn the_order_is_kept_whoever_leaves() {
         for left_out in 0..4 {

@@ -11,6 +11,7 @@
 
 mod cancel;
 mod deadlines;
+mod nurseries;
 mod shields;
 
 /// Runs each test on the current thread and on a runtime with two workers.

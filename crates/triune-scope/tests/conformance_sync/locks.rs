@@ -344,7 +344,7 @@ cases! {
         assert!(!mutex.statistics().locked);
     }
 
-    // Trio L23
+    // Trio L23, L27
     async fn a_condition_notifies_in_order_and_moves_to_the_lock() {
         let shared = Arc::new((Mutex::new(Vec::new()), Condition::new()));
         let (mutex, condition) = (&shared.0, &shared.1);

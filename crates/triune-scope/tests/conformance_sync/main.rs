@@ -9,11 +9,9 @@
 //! * L20, L21: a lock whose owner ended. Impossible: the guard goes with the task, and the lock with the guard. What is
 //!   left of them is `a_task_that_ends_frees_its_lock`.
 //! * L22: waiting or notifying without the lock, or with a lock of another kind, does not compile; another mutex panics.
-//! * L25 to L27: the parking lot is private; its tests are beside it, in `src/sync/queue.rs`. Moving waiters to another
-//!   lot happens only from a condition to its mutex, which L23 covers.
+//! * L25 to L27: the parking lot is private; its tests are beside it, in `src/sync/queue.rs`. Of L27, moving waiters to
+//!   another lot happens only from a condition to its mutex, which L23 covers.
 //! * Negative, fractional and NaN totals and durations (L06, D22) do not compile.
-//! * A06, A07, A10: there are no generators; an async block that sends into a channel of capacity 0 takes their place,
-//!   and what it does at its end is an ordinary child's business.
 
 mod channels;
 mod locks;

@@ -1,8 +1,8 @@
-//! Streams: an async block that sends into a channel without a buffer, in a nursery with its consumer.
+//! Streams, which are generators elsewhere: an async block that sends into a channel without a buffer, in a nursery with its consumer.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, poll};
 use triune_scope::sync::{TryRecvError, channel};
-use triune_scope::{CancelScope, Error, nursery};
+use triune_scope::{CancelScope, Error, checkpoint, is_cancelled, nursery};
 
 use crate::support::{cases, go, until};
 
@@ -63,6 +63,67 @@ cases! {
             assert_eq!(receiver.recv().await?, 2);
             Ok(())
         }).await.unwrap();
+    }
+
+    // Trio A06
+    async fn a_failing_clean_up_of_the_producer_joins_the_consumers_error() {
+        let (sender, receiver) = channel(0);
+        let failed = nursery(async |n| {
+            go(&n, async move {
+                sender.send(1).await?;
+                let _cut = sender.send(2).await;
+                Err::<(), _>(Error::msg("clean-up"))
+            });
+            assert_eq!(receiver.recv().await?, 1);
+            Err::<(), _>(Error::msg("body"))
+        });
+        let failed = failed.await.unwrap_err();
+        let mut members: Vec<_> = failed.group().unwrap().iter().map(|m| m.error().to_string()).collect();
+        members.sort();
+        assert_eq!(members, ["body", "clean-up"]);
+    }
+
+    // Trio A07
+    async fn a_scope_that_the_producer_cancels_does_not_reach_the_consumer() {
+        let (sender, receiver) = channel(0);
+        nursery(async |n| {
+            go(&n, async move {
+                let scope = CancelScope::new();
+                let inside = scope.clone();
+                let sent = scope.run(async move {
+                    sender.send(1).await?;
+                    inside.cancel("the producer's own");
+                    sender.send(2).await
+                });
+                assert!(sent.await.done().is_some_and(|sent| sent.is_err()));
+                Ok(())
+            });
+            assert_eq!(receiver.recv().await?, 1);
+            checkpoint().await?;
+            assert!(!is_cancelled() && receiver.recv().await.is_err());
+            Ok(())
+        }).await.unwrap();
+    }
+
+    // Trio A10
+    async fn a_cancel_lets_the_body_clean_up_and_then_the_producer() {
+        let (sender, receiver) = channel(0);
+        let order = std::sync::Mutex::new(Vec::new());
+        let end = nursery(async |n| {
+            let order = &order;
+            n.spawn(async move {
+                while sender.send(1).await.is_ok() {}
+                order.lock().unwrap().push("producer");
+                Ok(())
+            });
+            assert_eq!(receiver.recv().await?, 1);
+            n.cancel("enough");
+            let cut = checkpoint().await;
+            order.lock().unwrap().push("body");
+            Ok(cut?)
+        });
+        assert!(end.or_cancelled().await.unwrap().is_none());
+        assert_eq!(order.into_inner().unwrap(), ["body", "producer"]);
     }
 
     // Trio A09
