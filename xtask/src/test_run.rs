@@ -1,5 +1,5 @@
-//! The test command: all tests with nextest where it is installed, else with libtest, then the doc tests, then the test
-//! that needs a feature.
+//! The test command: all tests with nextest where it is installed, else with libtest, then the doc tests, then the tests
+//! that need a feature.
 //!
 //! nextest gives each test a process of its own; libtest runs the same tests as threads of one. Both must pass, and CI's
 //! machine has nextest.
@@ -35,10 +35,11 @@ fn commands(nextest: bool, args: &[String]) -> Vec<Command> {
     let mut commands = vec![tests.args(args)];
     if args.is_empty() {
         commands.push(Command::cargo(&["test", "--locked", "--no-fail-fast", "--doc"]));
-        // Features are one for the whole build: with this one on, the other entries could not be told from it.
-        let auto_init =
-            ["test", "--locked", "--package", "triune", "--features", "auto-init", "--test", "auto_init"];
-        commands.push(Command::cargo(&auto_init));
+        // Features are one for the whole build: with `auto-init` on, the other entries could not be told from it.
+        let features = ["test", "--locked", "--package", "triune", "--features", "auto-init,test-util"];
+        commands.push(Command::cargo(
+            &[&features[..], &["--test", "auto_init", "--test", "paused_clock"]].concat(),
+        ));
     }
     commands
 }
@@ -51,7 +52,7 @@ mod tests {
     fn doc_tests_always_follow_the_tests_unless_the_user_selects_some() {
         for nextest in [true, false] {
             let all: Vec<String> = commands(nextest, &[]).iter().map(ToString::to_string).collect();
-            assert!(all[1].ends_with("--doc") && all[2].ends_with("auto_init"), "{all:?}");
+            assert!(all[1].ends_with("--doc") && all[2].ends_with("paused_clock"), "{all:?}");
             assert_eq!(commands(nextest, &["cancel".to_owned()]).len(), 1);
         }
     }

@@ -17,7 +17,7 @@ use syn::{Error, Expr, Ident, ItemFn, Lit, MetaNameValue, Token, punctuated::Pun
 
 /// Expands `#[triune::main]`.
 pub(crate) fn main(args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let options = Options::parse(args, Flavor::MultiThread)?;
+    let options = Options::parse(args, Entry::Main)?;
     let function = function(item, "main", "async fn main() -> triune::Result")?;
     let config = options.config();
     let ItemFn { attrs, vis, sig, block, .. } = &function;
@@ -33,7 +33,7 @@ pub(crate) fn main(args: TokenStream, item: TokenStream) -> syn::Result<TokenStr
 
 /// Expands `#[triune::test]`.
 pub(crate) fn test(args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let options = Options::parse(args, Flavor::CurrentThread)?;
+    let options = Options::parse(args, Entry::Test)?;
     let function = function(item, "test", "async fn name_of_the_property()")?;
     if let Some(attr) = function.attrs.iter().find(|attr| attr.path().is_ident("test")) {
         return Err(Error::new(attr.span(), "`#[triune::test]` already marks the test: remove `#[test]`"));
@@ -83,54 +83,110 @@ enum Flavor {
     MultiThread,
 }
 
+/// Which of the two attributes is expanded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Main,
+    Test,
+}
+
+impl Entry {
+    fn default_flavor(self) -> Flavor {
+        match self {
+            Self::Main => Flavor::MultiThread,
+            Self::Test => Flavor::CurrentThread,
+        }
+    }
+
+    fn unknown_option(self) -> &'static str {
+        match self {
+            Self::Main => {
+                "unknown option: expected `flavor = \"current_thread\" | \"multi_thread\"` or `worker_threads = n`"
+            }
+            Self::Test => {
+                "unknown option: expected `flavor = \"current_thread\" | \"multi_thread\"`, `worker_threads = n` \
+                 or `start_paused = true`"
+            }
+        }
+    }
+}
+
 /// What the attribute says about the runtime.
 struct Options {
     flavor: Flavor,
     worker_threads: Option<usize>,
+    start_paused: bool,
+}
+
+/// The options as they are read, each with its place.
+#[derive(Default)]
+struct Given {
+    flavor: Option<Flavor>,
+    worker_threads: Option<(usize, Span)>,
+    start_paused: Option<(bool, Span)>,
+}
+
+impl Given {
+    fn parse(args: TokenStream, entry: Entry) -> syn::Result<Self> {
+        let pairs = Punctuated::<MetaNameValue, Token![,]>::parse_terminated.parse2(args)?;
+        let mut given = Self::default();
+        for pair in &pairs {
+            let key = pair.path.get_ident().map(Ident::to_string).unwrap_or_default();
+            let (value, span) = (&pair.value, pair.span());
+            let twice = match key.as_str() {
+                "flavor" => given.flavor.replace(parse_flavor(value)?).is_some(),
+                "worker_threads" => given.worker_threads.replace((parse_threads(value)?, span)).is_some(),
+                "start_paused" if entry == Entry::Test => {
+                    given.start_paused.replace((parse_paused(value)?, span)).is_some()
+                }
+                "start_paused" => {
+                    return Err(Error::new(
+                        span,
+                        "`start_paused` is for `#[triune::test]`: a program's clock runs",
+                    ));
+                }
+                _ => return Err(Error::new(pair.path.span(), entry.unknown_option())),
+            };
+            if twice {
+                return Err(Error::new(span, format!("`{key}` is given twice")));
+            }
+        }
+        Ok(given)
+    }
 }
 
 impl Options {
-    fn parse(args: TokenStream, default: Flavor) -> syn::Result<Self> {
-        let pairs = Punctuated::<MetaNameValue, Token![,]>::parse_terminated.parse2(args)?;
-        let mut flavor = None;
-        let mut worker_threads: Option<(usize, Span)> = None;
-        for pair in &pairs {
-            let key = pair.path.get_ident().map(Ident::to_string).unwrap_or_default();
-            match key.as_str() {
-                "flavor" if flavor.is_none() => flavor = Some(parse_flavor(&pair.value)?),
-                "worker_threads" if worker_threads.is_none() => {
-                    worker_threads = Some((parse_threads(&pair.value)?, pair.span()));
-                }
-                "flavor" | "worker_threads" => {
-                    return Err(Error::new(pair.span(), format!("`{key}` is given twice")));
-                }
-                _ => {
-                    return Err(Error::new(
-                        pair.path.span(),
-                        "unknown option: expected `flavor = \"current_thread\" | \"multi_thread\"` or \
-                         `worker_threads = n`",
-                    ));
-                }
-            }
-        }
+    fn parse(args: TokenStream, entry: Entry) -> syn::Result<Self> {
+        let Given { flavor, worker_threads, start_paused } = Given::parse(args, entry)?;
         // Asking for threads is asking for the flavour that has them.
-        let implied = if worker_threads.is_some() { Flavor::MultiThread } else { default };
+        let implied = if worker_threads.is_some() { Flavor::MultiThread } else { entry.default_flavor() };
         let flavor = flavor.unwrap_or(implied);
         if let (Flavor::CurrentThread, Some((_, span))) = (flavor, worker_threads) {
             return Err(Error::new(span, "`worker_threads` needs `flavor = \"multi_thread\"`"));
         }
-        Ok(Self { flavor, worker_threads: worker_threads.map(|(threads, _)| threads) })
+        if let (Flavor::MultiThread, Some((true, span))) = (flavor, start_paused) {
+            let why = "`start_paused` needs `flavor = \"current_thread\"`: tokio's clock can be paused on one thread only";
+            return Err(Error::new(span, why));
+        }
+        Ok(Self {
+            flavor,
+            worker_threads: worker_threads.map(|(threads, _)| threads),
+            start_paused: start_paused.is_some_and(|(paused, _)| paused),
+        })
     }
 
     fn config(&self) -> TokenStream {
-        let config = match self.flavor {
+        let mut config = match self.flavor {
             Flavor::CurrentThread => quote!(::triune::__private::RuntimeConfig::current_thread()),
             Flavor::MultiThread => quote!(::triune::__private::RuntimeConfig::multi_thread()),
         };
-        match self.worker_threads {
-            Some(threads) => quote!(#config.worker_threads(#threads)),
-            None => config,
+        if let Some(threads) = self.worker_threads {
+            config = quote!(#config.worker_threads(#threads));
         }
+        if self.start_paused {
+            config = quote!(#config.start_paused(::triune::__private::TestClock));
+        }
+        config
     }
 }
 
@@ -157,4 +213,11 @@ fn parse_threads(value: &Expr) -> syn::Result<usize> {
         Ok(threads) if threads > 0 => Ok(threads),
         _ => Err(refused()),
     }
+}
+
+fn parse_paused(value: &Expr) -> syn::Result<bool> {
+    let refused = || Error::new(value.span(), "`start_paused` is `true` or `false`");
+    let Expr::Lit(literal) = value else { return Err(refused()) };
+    let Lit::Bool(paused) = &literal.lit else { return Err(refused()) };
+    Ok(paused.value)
 }

@@ -59,6 +59,12 @@
 //! 0 after `Ok`, 1 after an error (its report goes to standard error), 101 after a panic, 128 plus the number after a
 //! signal: the first SIGINT, SIGTERM or SIGHUP cancels the program gracefully, the second kills all its children.
 //!
+//! # Time in tests
+//!
+//! `#[triune::test(start_paused = true)]` stops tokio's clock, and with it every deadline and [`sleep`]: it stands still while
+//! something can run, and then jumps to the next timer. It needs the feature `test-util`, to be put under
+//! `[dev-dependencies]`.
+//!
 //! # Guide
 //!
 //! [`guide::cancellation`] explains cancellation from the beginning, [`guide::coming_from_trio`] is for those who know

@@ -36,19 +36,45 @@ const PANICKED: u8 = 101;
 pub struct RuntimeConfig {
     multi_thread: bool,
     worker_threads: Option<usize>,
+    #[cfg(feature = "test-util")]
+    start_paused: bool,
 }
+
+/// The clock of a test, for `start_paused = true`.
+#[derive(Debug, Clone, Copy)]
+pub struct TestClock;
+
+/// That the clock can be paused. Without the feature nobody implements it, and the message says what to do.
+#[diagnostic::on_unimplemented(
+    message = "`start_paused` needs the feature `test-util` of `triune`",
+    label = "this test asks for a clock that can be paused",
+    note = "add the feature under `[dev-dependencies]`: `triune = {{ version = \"0.1\", features = [\"test-util\"] }}`"
+)]
+pub trait CanPause {}
+
+#[cfg(feature = "test-util")]
+impl CanPause for TestClock {}
 
 impl RuntimeConfig {
     /// Everything on the thread of `main`.
     #[must_use]
     pub const fn current_thread() -> Self {
-        Self { multi_thread: false, worker_threads: None }
+        Self::of(false)
     }
 
     /// As many threads as cores.
     #[must_use]
     pub const fn multi_thread() -> Self {
-        Self { multi_thread: true, worker_threads: None }
+        Self::of(true)
+    }
+
+    const fn of(multi_thread: bool) -> Self {
+        Self {
+            multi_thread,
+            worker_threads: None,
+            #[cfg(feature = "test-util")]
+            start_paused: false,
+        }
     }
 
     /// So many threads.
@@ -58,12 +84,25 @@ impl RuntimeConfig {
         self
     }
 
+    /// A clock that stands still while something can run, and then jumps to the next timer.
+    #[must_use]
+    #[cfg_attr(not(feature = "test-util"), expect(unused_mut, reason = "there is no such clock to ask for"))]
+    pub fn start_paused<C: CanPause>(mut self, _clock: C) -> Self {
+        #[cfg(feature = "test-util")]
+        {
+            self.start_paused = true;
+        }
+        self
+    }
+
     fn build(self) -> io::Result<Runtime> {
         let mut builder =
             if self.multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
         if let Some(threads) = self.worker_threads {
             builder.worker_threads(threads);
         }
+        #[cfg(feature = "test-util")]
+        builder.start_paused(self.start_paused);
         builder.enable_all().build()
     }
 }
