@@ -47,6 +47,7 @@ fn join_set(bencher: Bencher<'_, '_>) {
         bench.block_on(async {
             let mut set = JoinSet::new();
             for i in 0..CHILDREN {
+                #[expect(clippy::disallowed_methods, reason = "the peer that is measured")]
                 set.spawn(async move { divan::black_box(i) });
             }
             while set.join_next().await.is_some() {}

@@ -84,6 +84,7 @@ impl Bench {
         let (ready, portal) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
+        #[expect(clippy::disallowed_methods, reason = "the nursery must stay open between the samples")]
         let open = self.runtime.spawn(nursery(async move |n| {
             let portal = n.actor("echo").start().await?;
             // The other side waits for it.

@@ -38,6 +38,7 @@ impl Drop for Orphan {
         self.child.kill();
         let child = Arc::clone(&self.child);
         let thread = std::thread::Builder::new().name("triune-reaper".to_owned());
+        #[expect(clippy::disallowed_methods, reason = "no run is left that could reap")]
         if let Err(error) = thread.spawn(move || child.block_until_exit()) {
             // The child is dead; what stays is its entry in the process table, until this process ends.
             tracing::warn!(pid = self.child.pid, name = self.child.name, %error, "no thread to reap this child");

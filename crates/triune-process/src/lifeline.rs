@@ -20,6 +20,7 @@ pub(crate) fn watch(
     let link = link.try_clone()?;
     // Open first, compare then: if the parent still is our parent now, the handle is on it and not on a later process.
     let peer = sys::open_process(parent).ok().filter(|_| sys::parent_pid() == parent);
+    #[expect(clippy::disallowed_methods, reason = "the watch must not depend on a busy event loop")]
     std::thread::Builder::new().name("triune-lifeline".to_owned()).spawn(move || {
         if peer.is_some() || sys::parent_pid() == parent {
             // An error would mean that poll(2) itself fails; then nobody can tell any more, so count it as gone.

@@ -34,6 +34,7 @@ const ENDING: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 pub async fn signals(run: Run) {
     let (stop, stopped) = oneshot::channel::<Infallible>();
     let thread = std::thread::Builder::new().name("triune-signals".to_owned());
+    #[expect(clippy::disallowed_methods, reason = "the second signal must work when the event loop is stuck")]
     match thread.spawn(move || listen(&run, stopped)) {
         Ok(_ends_with_stop) => std::future::pending::<()>().await,
         Err(error) => {

@@ -38,6 +38,7 @@ async fn a_foreign_await_is_dropped_and_its_destructor_sees_the_scope() {
 #[tokio::test]
 async fn a_cancel_from_another_thread_is_never_lost() {
     let (hand_over, scopes) = std::sync::mpsc::channel::<(CancelScope, u32)>();
+    #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
     let canceller = std::thread::Builder::new()
         .spawn(move || {
             for (scope, delay) in scopes {
@@ -79,6 +80,7 @@ where
         let canceller = scope.clone();
         let started = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&started);
+        #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
         let thread = std::thread::Builder::new()
             .spawn(move || {
                 while seen.load(Ordering::Acquire) < leaves {
@@ -233,6 +235,7 @@ async fn a_local_set_polled_inside_a_scope_keeps_its_own_tasks_out_of_it() {
     let scope = CancelScope::new();
     scope.cancel("now");
     let local = tokio::task::LocalSet::new();
+    #[expect(clippy::disallowed_methods, reason = "a stranger to every scope")]
     let stranger = local.spawn_local(async { is_cancelled() });
     let seen = scope.run(local.run_until(stranger)).await;
     assert!(!seen.done().unwrap().unwrap());
@@ -258,6 +261,7 @@ fn scopes_nest_thousands_deep() {
         })
     }
     // Nested scopes nest the stack of polls: so many need more than a default thread's.
+    #[expect(clippy::disallowed_methods, reason = "joined at once")]
     let thread = std::thread::Builder::new().stack_size(512 << 20).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let top = CancelScope::new();

@@ -83,6 +83,7 @@ where
     for round in 0..50u32 {
         let (scope, counts) = (CancelScope::new(), Counts::default());
         let (canceller, seen) = (scope.clone(), counts.clone());
+        #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
         let thread = std::thread::Builder::new().spawn(move || {
             while seen.began() < leaves {
                 std::thread::yield_now();
@@ -221,6 +222,7 @@ async fn through_a_local_set() {
     let scope = CancelScope::new();
     let canceller = scope.clone();
     let local = tokio::task::LocalSet::new();
+    #[expect(clippy::disallowed_methods, reason = "a stranger to every scope")]
     let stranger = local.spawn_local(async move {
         tokio::task::yield_now().await;
         canceller.cancel("from a stranger");

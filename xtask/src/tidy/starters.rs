@@ -1,7 +1,7 @@
 //! The files that call a start primitive (a task, a thread, a process) are listed in ARCHITECTURE.md, all of them.
 //!
-//! clippy's `disallowed_methods` refuses the usual primitives; a file that expects the lint owns such a call. The ways
-//! round it, through a runtime's handle or a thread's builder, are looked for by name.
+//! clippy's `disallowed_methods` refuses the primitives; a file that expects the lint owns such a call. What it cannot
+//! see, a call in a macro or behind another name, is looked for by its text.
 
 use super::{Finding, tree::Tree};
 

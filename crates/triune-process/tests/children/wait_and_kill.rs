@@ -1,5 +1,7 @@
 //! A child's end: seen by all who wait, decoded, and never left in the process table.
 
+#![expect(clippy::disallowed_methods, reason = "stands for what a user's code may do")]
+
 use std::io::Read;
 
 use crate::support::{SOON, block_on, leak_checked, read_pid, start, start_ready};

@@ -38,6 +38,7 @@ where
         panic!("a parallel child needs a tokio runtime: await the nursery inside one");
     };
     task.reporter.live = Some(run.live_guard());
+    #[expect(clippy::disallowed_methods, reason = "the nursery waits for it")]
     run.runtime().spawn(task.in_current_span());
     Child::new(cell)
 }

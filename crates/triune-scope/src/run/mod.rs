@@ -139,6 +139,7 @@ impl Run {
         node.set_record(&Record::new(TaskInfo::named(name, Location::caller())));
         let live = self.live_guard();
         let boundary = Boundary::system_root(node, future);
+        #[expect(clippy::disallowed_methods, reason = "the run cancels it and waits for it")]
         self.0.runtime.spawn(async move {
             // Owned by the task, so that it is released when the runtime drops the task too.
             let _live = live;

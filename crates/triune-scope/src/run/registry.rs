@@ -27,6 +27,7 @@ pub(super) fn find_or_insert(runtime: &Handle, make: impl FnOnce(Handle) -> Run)
     runs.insert(id, run.clone());
     drop(runs);
     let sentinel = Sentinel(id);
+    #[expect(clippy::disallowed_methods, reason = "it never runs, it is only dropped")]
     runtime.spawn(async move {
         let _sentinel = sentinel;
         std::future::pending::<()>().await;
