@@ -1,4 +1,4 @@
-//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress | model`.
+//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress | model | miri`.
 //!
 //! Owns the list of gates that a change must pass, on a developer's machine and in CI alike. Does not hold rules about the
 //! code that clippy, rustfmt or rustc can hold.
@@ -30,6 +30,7 @@ usage: cargo xtask <task>
   bench [ARGS..]               the benchmarks of triune-bench
   stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
   model [N]                    the models of the cancel's delivery, N random schedules each (default 100000)
+  miri [ARGS..]                the tests of triune-scope's core under Miri; ARGS go to `cargo miri test` instead of the list
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         "bench" => tools::bench(&root, rest).map(success),
         "stress" => tools::stress(&root, rest).map(success),
         "model" => tools::model(&root, rest.first().map_or("100000", String::as_str)).map(success),
+        "miri" => tools::miri(&root, rest).map(success),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! Benchmarks, stress runs and models; the last in a short form is a gate, too.
+//! Benchmarks, stress runs, models and Miri; the models in a short form are a gate, too.
 
 use std::path::Path;
 
@@ -11,6 +11,24 @@ const STRESS_ROUNDS: &str = "20";
 
 /// The crates without concurrency; repeating their tests shows nothing.
 const CALM: &str = "not (package(xtask) or package(triune-wire) or package(triune-macros))";
+
+/// The tests that Miri runs: scopes, nurseries and the delivery of cancels, on one thread and on two. Not those of processes,
+/// sockets and threads outside of the runtime, and not the models: Miri has its own view of interleavings.
+const MIRI_TESTS: &[&str] = &[
+    "cancel",
+    "cleanup",
+    "combine",
+    "delivery",
+    "dropped",
+    "error_interop",
+    "nursery",
+    "nursery_options",
+    "panics",
+    "signature",
+    "start",
+    "task_var",
+    "tree",
+];
 
 /// Runs the benchmarks.
 pub(crate) fn bench(root: &Path, args: &[String]) -> Result {
@@ -46,6 +64,34 @@ pub(crate) fn model(root: &Path, rounds: &str) -> Result {
     let command = Command::cargo(&[&args[..], &["model", "--", "--test-threads", "1"]].concat())
         .env("RUSTFLAGS", "--cfg shuttle")
         .env("TRIUNE_MODEL_ROUNDS", rounds);
+    println!("$ {command}");
+    command.run(root)
+}
+
+/// Runs the tests of `triune-scope` under Miri, which stops at undefined behaviour, also that of the libraries beneath, and at
+/// leaks. What would take it hours is marked `ignore` for it.
+///
+/// The real clock is let in, because tokio asks for it.
+pub(crate) fn miri(root: &Path, args: &[String]) -> Result {
+    // Through rustup: inside `cargo run`, `cargo` is the toolchain's own binary and knows no `+nightly`.
+    let nightly = ["run", "nightly", "cargo", "miri"];
+    if Command::new("rustup", &[&nightly[..], &["--version"]].concat()).ask(root).is_err() {
+        let remedy = "rustup toolchain install nightly --component miri --component rust-src";
+        return Err(
+            format!("Miri is not installed: run `{remedy}`; it exists for nightly toolchains only").into()
+        );
+    }
+    let command = Command::new("rustup", &nightly)
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .args(&["test", "--locked", "--target-dir", "target/miri"].map(str::to_owned));
+    let command = if args.is_empty() {
+        let tests = MIRI_TESTS.iter().flat_map(|test| ["--test", test]);
+        let all: Vec<String> =
+            ["--package", "triune-scope", "--lib"].into_iter().chain(tests).map(str::to_owned).collect();
+        command.args(&all)
+    } else {
+        command.args(args)
+    };
     println!("$ {command}");
     command.run(root)
 }
