@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::entry::{ROLES, Role, fail_boot};
 use crate::exit::exit_code;
 use crate::lifeline;
+use crate::limits;
 use crate::marker::Marker;
 use crate::sys;
 
@@ -97,6 +98,9 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     let Some(role) = ROLES.iter().find(|role| role.name == marker.role) else {
         fail_boot(&format!("this program has no role `{}`; link the crate that registers it", marker.role));
     };
+    if let Err(why) = limits::apply_own() {
+        fail_boot(&why);
+    }
     let boot = Boot { link, role: role.name, name, parent: marker.parent };
     // Not `_exit`: exit handlers write coverage and profiles.
     std::process::exit(i32::from(play(role, boot)))

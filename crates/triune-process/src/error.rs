@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{Exit, exit_code};
+use crate::limits::{LimitsError, LimitsReport};
 
 const REMEDY: &str =
     "call triune::init() first thing in main, use #[triune::main], or enable the feature auto-init";
@@ -38,6 +39,8 @@ pub enum StartErrorKind {
     },
     /// The child did not say hello in time.
     Deadline(Duration),
+    /// Limits are required that the system does not enforce.
+    Limits(LimitsError),
     /// The child said something else than the hello that was expected, such as that of another build.
     Handshake(Arc<dyn Error + Send + Sync>),
 }
@@ -88,6 +91,12 @@ impl StartError {
         Self::new(name, StartErrorKind::Handshake(Arc::new(error)))
     }
 
+    /// A child that could not be limited as is required.
+    #[must_use]
+    pub fn limits(name: &str, report: LimitsReport) -> Self {
+        Self::new(name, StartErrorKind::Limits(LimitsError::new(report)))
+    }
+
     /// The name of the child that was to be started.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -130,6 +139,7 @@ impl fmt::Display for StartError {
                     "process `{name}` did not say hello within {limit:?}; {REMEDY}, or raise the boot deadline"
                 )
             }
+            StartErrorKind::Limits(_) => write!(f, "process `{name}` cannot be limited as is required"),
             StartErrorKind::Handshake(_) => write!(f, "process `{name}` was refused at the handshake"),
         }
     }
@@ -139,6 +149,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             StartErrorKind::Spawn(error) => Some(&**error),
+            StartErrorKind::Limits(error) => Some(error),
             StartErrorKind::Handshake(error) => Some(&**error as &(dyn Error + 'static)),
             _ => None,
         }

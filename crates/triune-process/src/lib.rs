@@ -29,6 +29,7 @@ mod error;
 mod exit;
 mod image;
 mod lifeline;
+mod limits;
 mod marker;
 mod process;
 mod registry;
@@ -45,6 +46,10 @@ pub use entry::{ROLES, Role, init, init_from_constructor};
 pub use error::{StartError, StartErrorKind};
 pub use exit::{Exit, exit_code, exit_now, signal_name};
 pub use image::build_id;
+pub use limits::{
+    Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport, begin_cpu_time,
+    limits_report,
+};
 pub use process::Process;
 pub use registry::kill_all;
 pub use signal::signals;

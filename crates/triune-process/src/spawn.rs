@@ -48,7 +48,8 @@ pub async fn spawn(spec: Spec) -> Result<(Process, UnixStream), StartError> {
 }
 
 fn spawn_blocking(spec: Spec) -> io::Result<(Process, UnixStream)> {
-    let Spec { role, name, env } = spec;
+    let Spec { role, name, mut env, limits } = spec;
+    env.push(limits.to_variable());
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = command(role, &name, env, theirs)?;
     let child = command.spawn()?;

@@ -3,6 +3,12 @@
 //! Owns all of the crate's `unsafe`: the calls of the C library that rustix does not offer (dispositions, mask,
 //! `close_range`, `_exit`), and the registration of a descriptor with tokio. Holds no state.
 
+mod limits;
+mod sandbox;
+
+pub(crate) use limits::*;
+pub(crate) use sandbox::*;
+
 use std::ffi::{CString, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
