@@ -4,7 +4,7 @@
 use divan::Bencher;
 use triune::prelude::*;
 use triune::sync;
-use triune_bench::Bench;
+use triune_bench::{Bench, FLAVOURS};
 
 const MESSAGES: usize = 100_000;
 const CAPACITY: usize = 1024;
@@ -14,15 +14,13 @@ fn main() {
     divan::main();
 }
 
-const FLAVOURS: [&str; 2] = ["current_thread", "multi_thread"];
-
 /// Runs both ends in tasks of their own. All channels get the same nursery around them.
 fn run<S, R>(bencher: Bencher<'_, '_>, flavour: &str, ends: impl Fn() -> (S, R))
 where
     S: Future<Output = ()> + Send + 'static,
     R: Future<Output = usize> + Send + 'static,
 {
-    let bench = if flavour == "current_thread" { Bench::current_thread() } else { Bench::multi_thread() };
+    let bench = Bench::of(flavour);
     bencher.counter(MESSAGES).bench_local(|| {
         let (send, receive) = ends();
         let received = bench.block_on(nursery(async |n| {

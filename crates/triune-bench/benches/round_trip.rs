@@ -3,22 +3,16 @@
 
 use divan::Bencher;
 use triune::worker;
-use triune_bench::{Bench, RawEcho, SMALL, echo_endpoint, echo_job, small};
+use triune_bench::{Bench, FLAVOURS, RawEcho, SMALL, echo_endpoint, echo_job, small};
 
 fn main() {
     triune::init();
     divan::main();
 }
 
-const FLAVOURS: [&str; 2] = ["current_thread", "multi_thread"];
-
-fn bench(flavour: &str) -> Bench {
-    if flavour == "current_thread" { Bench::current_thread() } else { Bench::multi_thread() }
-}
-
 #[divan::bench(args = FLAVOURS, sample_count = 200, sample_size = 50)]
 fn raw_socket(bencher: Bencher<'_, '_>, flavour: &str) {
-    let bench = bench(flavour);
+    let bench = Bench::of(flavour);
     let mut echo = bench.block_on(RawEcho::start()).expect("the echo process starts");
     let mut message = [7; SMALL];
     bencher.bench_local(|| bench.block_on(echo.round_trip(&mut message)).expect("the echo process lives"));
@@ -27,7 +21,7 @@ fn raw_socket(bencher: Bencher<'_, '_>, flavour: &str) {
 
 #[divan::bench(args = FLAVOURS, sample_count = 200, sample_size = 50)]
 fn warm_worker(bencher: Bencher<'_, '_>, flavour: &str) {
-    let bench = bench(flavour);
+    let bench = Bench::of(flavour);
     bench.block_on(async { worker::run(echo_job::with(small())).await }).expect("a worker starts");
     bencher.bench_local(|| {
         bench.block_on(async { worker::run(echo_job::with(small())).await }).expect("the worker lives")
@@ -36,7 +30,7 @@ fn warm_worker(bencher: Bencher<'_, '_>, flavour: &str) {
 
 #[divan::bench(args = FLAVOURS, sample_count = 200, sample_size = 50)]
 fn actor_call(bencher: Bencher<'_, '_>, flavour: &str) {
-    let bench = bench(flavour);
+    let bench = Bench::of(flavour);
     let actor = bench.actor();
     bencher.bench_local(|| {
         bench.block_on(actor.portal.call(echo_endpoint::with(small()))).expect("the actor lives")

@@ -4,6 +4,9 @@
 //! matter three times: free, and pinned with `taskset -c 0` and `taskset -c 0,1`; where the scheduler puts the two
 //! ends decides more than the code does.
 
+pub mod bare;
+pub mod gate;
+
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
@@ -14,6 +17,9 @@ use tokio::sync::oneshot;
 use triune::Run;
 use triune::prelude::*;
 use triune_process::{Boot, Process, ROLES, Role, Spec};
+
+/// The flavours of the runtime that a benchmark is run on, as [`Bench::of`] takes them.
+pub const FLAVOURS: [&str; 2] = ["current_thread", "multi_thread"];
 
 /// The size of the payload of a small message, in bytes.
 pub const SMALL: usize = 64;
@@ -47,6 +53,16 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// A runtime of one of the [`FLAVOURS`].
+    ///
+    /// # Panics
+    ///
+    /// If the system gives none.
+    #[must_use]
+    pub fn of(flavour: &str) -> Self {
+        if flavour == "current_thread" { Self::current_thread() } else { Self::multi_thread() }
+    }
+
     /// A current-thread runtime, as child processes have it.
     ///
     /// # Panics
@@ -74,6 +90,18 @@ impl Bench {
         self.runtime.block_on(future)
     }
 
+    /// Starts a bare task, for what must be under way before a sample begins.
+    pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a sample is no scope: what it starts is awaited in the next"
+        )]
+        self.runtime.spawn(future)
+    }
+
     /// Opens a nursery with one actor, which stays open until the actor is dropped.
     ///
     /// # Panics
@@ -84,8 +112,7 @@ impl Bench {
         let (ready, portal) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
-        #[expect(clippy::disallowed_methods, reason = "the nursery must stay open between the samples")]
-        let open = self.runtime.spawn(nursery(async move |n| {
+        let open = self.spawn(nursery(async move |n| {
             let portal = n.actor("echo").start().await?;
             // The other side waits for it.
             let _taken = ready.send(portal);

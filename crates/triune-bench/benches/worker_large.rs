@@ -1,0 +1,68 @@
+//! Large arguments: 8 and 100 MiB to a worker that gives back their length. Guards the number of copies on the way.
+//!
+//! The floor is one copy through a raw Unix socket into memory that the receiver keeps. Peers and triune start from an
+//! argument that is in memory, and pay for its encoding.
+
+use divan::Bencher;
+use divan::counter::BytesCount;
+use serde_bytes::ByteBuf;
+use triune::worker;
+use triune_bench::Bench;
+use triune_bench::bare::{self, Bare, Role};
+
+fn main() {
+    bare::enter();
+    triune::init();
+    procspawn::init();
+    divan::main();
+}
+
+const MIB: usize = 1024 * 1024;
+const SIZES: [usize; 2] = [8, 100];
+
+#[triune::job]
+fn length(payload: ByteBuf) -> usize {
+    payload.len()
+}
+
+fn payload(mib: usize) -> ByteBuf {
+    ByteBuf::from(vec![7; mib * MIB])
+}
+
+/// Measures `call`, which gives back the length of what it sent.
+fn measure(bencher: Bencher<'_, '_>, mib: usize, mut call: impl FnMut(ByteBuf) -> usize) {
+    call(payload(mib));
+    bencher
+        .counter(BytesCount::new(mib * MIB))
+        .with_inputs(|| payload(mib))
+        .bench_local_values(|payload| assert_eq!(call(payload), mib * MIB));
+}
+
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn raw_socket(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    let mut child = bench.block_on(Bare::start(Role::Serve)).expect("a child starts");
+    measure(bencher, mib, |payload| {
+        let len = bench.block_on(child.call(&payload)).expect("the child lives");
+        usize::try_from(len).expect("it was a length")
+    });
+    // tokio reaps within its runtime.
+    bench.block_on(async { drop(child) });
+}
+
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn triune_copy(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    measure(bencher, mib, |payload| {
+        bench.block_on(worker::run(length::with(payload))).expect("the worker lives")
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn procspawn_copy(bencher: Bencher<'_, '_>, mib: usize) {
+    let pool = procspawn::Pool::new(1).expect("a pool starts");
+    measure(bencher, mib, |payload| {
+        pool.spawn(payload, |payload| payload.len()).join().expect("the child lives")
+    });
+    pool.kill();
+}

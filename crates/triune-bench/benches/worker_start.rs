@@ -1,0 +1,130 @@
+//! Start and end of a worker process: from nothing to the first answer, and from a cancel to a reaped process. Guards
+//! the boot of a worker (nothing of a runtime in it), the way of a kill, and the number of hops between them.
+//!
+//! The floors are a bare `Command` with a socket, whose child runs tokio as an actor does, and a kill by hand.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use divan::Bencher;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+use triune::worker;
+use triune::{CancelScope, Outcome};
+use triune_bench::bare::{self, Bare, Role};
+use triune_bench::gate::{Gate, report_and_spin};
+use triune_bench::{Bench, FLAVOURS, echo_job, small};
+
+fn main() {
+    bare::enter();
+    triune::init();
+    procspawn::init();
+    divan::main();
+}
+
+mod cold {
+    use super::*;
+
+    /// `Command`, a socket, and a child with a current-thread runtime: hello, then one message there and back.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn command_and_tokio(bencher: Bencher<'_, '_>, flavour: &str) {
+        bencher.with_inputs(|| Bench::of(flavour)).bench_local_values(|bench| {
+            let child = bench.block_on(async {
+                let mut child = Bare::start(Role::Serve).await.expect("a child starts");
+                child.call(&small()).await.expect("the child lives");
+                child
+            });
+            (child, bench)
+        });
+    }
+
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn triune_worker(bencher: Bencher<'_, '_>, flavour: &str) {
+        bencher.with_inputs(|| Bench::of(flavour)).bench_local_values(|bench| {
+            bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
+            bench
+        });
+    }
+
+    #[divan::bench(sample_count = 100, sample_size = 1)]
+    fn procspawn_spawn(bencher: Bencher<'_, '_>) {
+        bencher.bench_local(|| procspawn::spawn(small(), |payload| payload).join().expect("a child starts"));
+    }
+}
+
+mod kill {
+    use super::*;
+
+    /// A busy child, killed by pidfd, awaited with poll, reaped: what nothing can be faster than.
+    #[divan::bench(sample_count = 100, sample_size = 1)]
+    fn by_hand(bencher: Bencher<'_, '_>) {
+        let busy = || {
+            let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+            #[expect(
+                clippy::disallowed_methods,
+                clippy::zombie_processes,
+                reason = "by hand: `waitid` reaps"
+            )]
+            let child = std::process::Command::new("/proc/self/exe")
+                .env("TRIUNE_BENCH_BARE", "spin")
+                .stdin(Stdio::from(OwnedFd::from(theirs)))
+                .spawn()
+                .expect("a child starts");
+            ours.read_exact(&mut [0]).expect("the child says hello");
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process number");
+            pidfd_open(pid, PidfdFlags::empty()).expect("the child lives")
+        };
+        bencher.with_inputs(busy).bench_local_values(|child| {
+            pidfd_send_signal(&child, Signal::KILL).expect("the child lives");
+            poll(&mut [PollFd::new(&child, PollFlags::IN)], None).expect("it ends");
+            waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED).expect("it is ours");
+            child
+        });
+    }
+
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn tokio_process(bencher: Bencher<'_, '_>, flavour: &str) {
+        let bench = Bench::of(flavour);
+        let busy = || bench.block_on(Bare::start(Role::Spin)).expect("a child starts").into_child();
+        bencher.with_inputs(busy).bench_local_values(|mut child| {
+            bench.block_on(child.kill()).expect("the child lives");
+        });
+    }
+
+    #[triune::job]
+    fn spin(gate: String) {
+        report_and_spin(gate);
+    }
+
+    /// From the cancel of the scope around the call until the call has returned, which it does when the worker is reaped.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn triune_cancel(bencher: Bencher<'_, '_>, flavour: &str) {
+        let (bench, gate) = (Bench::of(flavour), Gate::new());
+        let busy = || {
+            let scope = CancelScope::new();
+            let call = bench.spawn(scope.run(worker::run(spin::with(gate.path()))));
+            gate.wait(&bench);
+            (scope, call)
+        };
+        bencher.with_inputs(busy).bench_local_values(|(scope, call)| {
+            scope.cancel("benchmark");
+            let end = bench.block_on(call).expect("the call does not panic");
+            assert!(!matches!(end, Outcome::Done(Ok(()))), "{end:?}");
+        });
+    }
+
+    #[divan::bench(sample_count = 100, sample_size = 1)]
+    fn procspawn_kill(bencher: Bencher<'_, '_>) {
+        let (bench, gate) = (Bench::current_thread(), Gate::new());
+        let busy = || {
+            let job = procspawn::spawn(gate.path(), report_and_spin);
+            gate.wait(&bench);
+            job
+        };
+        bencher.with_inputs(busy).bench_local_values(|mut job| job.kill().expect("the child lives"));
+    }
+}
