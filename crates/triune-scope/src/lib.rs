@@ -68,7 +68,7 @@ pub use nursery::{
     Nursery, NurseryFuture, OrCancelled, PanicPolicy, Race, Started, as_completed, join, local_nursery,
     local_nursery_with, nursery, nursery_with, race,
 };
-pub use run::Run;
+pub use run::{Run, RunClosed, RunStatistics, SystemPanic};
 pub use task::{TaskId, TaskInfo, current_task, current_task_id};
 pub use task_var::{TaskVar, TaskVarScope};
 pub use time::{

@@ -121,25 +121,31 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let (end, reason) = runtime.block_on(async {
+    let (end, run) = runtime.block_on(async {
         let run = Run::current();
-        run.spawn_system("signals", triune_process::signals(run.clone()));
-        // The listener gets its turn before a main that may not yield for long.
-        tokio::task::yield_now().await;
+        // Not a system task: also while the run closes, the first signal is told by the exit code and the second one kills.
+        let mut signals = pin!(triune_process::signals(run.clone()));
+        // The first poll starts to listen, and there is nothing to poll afterwards.
+        poll_fn(|cx| Poll::Ready(signals.as_mut().poll(cx).is_ready())).await;
         let end = caught(run.main(main())).await;
         run.close().await;
-        (end, run.cancel_reason())
+        (end, run)
     });
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
-    exit_code(end.map(|end| end.map(MainResult::end)), reason.as_ref())
+    let code = exit_code(end.map(|end| end.map(MainResult::end)), run.cancel_reason().as_ref());
+    match run.system_panic() {
+        // The hook has printed it.
+        Some(_panic) => ExitCode::from(PANICKED),
+        None => code,
+    }
 }
 
 /// What `#[triune::test]` expands to.
 ///
 /// # Panics
 ///
-/// As the test does; also if its run was cancelled, if there is no runtime to be had, and in debug builds if an object of
-/// the runtime outlives the test.
+/// As the test does; also if its run was cancelled or a system task panicked, if there is no runtime to be had, and in
+/// debug builds if an object of the runtime outlives the test.
 pub fn test<F, Fut>(config: RuntimeConfig, name: &str, test: F) -> Fut::Output
 where
     F: FnOnce() -> Fut,
@@ -147,14 +153,21 @@ where
 {
     triune_process::init();
     let runtime = config.build().expect("a test needs a tokio runtime");
-    let (end, reason, living) = runtime.block_on(async {
+    let (end, run, living) = runtime.block_on(async {
         let living = Counter::current();
         let run = Run::current();
         let end = caught(run.main(test())).await;
         run.close().await;
-        (end, run.cancel_reason(), living)
+        (end, run, living)
     });
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    let crash = run.system_panic();
+    let reason = run.cancel_reason();
+    // What is left of the run is none of the test's objects.
+    drop(run);
+    if let (Ok(_), Some(crash)) = (&end, crash) {
+        panic!("test `{name}`: {crash}: {}", crash.message());
+    }
     match end {
         Ok(Some(output)) => {
             assert_nothing_lives(name, &living);

@@ -202,6 +202,11 @@ impl Node {
         self.is_cancelled().then(|| self.reason())
     }
 
+    /// Whether it is cancelled and nothing beneath could notice so far.
+    pub(crate) fn has_unseen_cancel(&self) -> bool {
+        self.is_cancelled() && !self.passed.load(Ordering::Acquire)
+    }
+
     /// Whether the reason is that of a cancel of this node itself, not of one above.
     pub(crate) fn is_own(&self) -> bool {
         self.own.load(Ordering::Acquire)

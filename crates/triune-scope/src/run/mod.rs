@@ -1,226 +1,32 @@
-//! One program run on one tokio runtime: its root scope, its system tasks, its extensions.
+//! One program run on one tokio runtime: its root scope, its system tasks, its callbacks, its extensions.
 //!
 //! `#[triune::main]` opens a run and closes it before the runtime goes. Under a plain `#[tokio::main]` the first
 //! use makes an implicit one, which nobody closes: its system tasks then end with the runtime.
+//!
+//! # Parts
+//!
+//! * [`handle`]: what everybody holds, how a run begins and ends.
+//! * [`system`]: tasks that belong to no nursery, and what their panics do.
+//! * [`callbacks`]: code from elsewhere that runs in the run.
+//! * [`statistics`]: the run in numbers.
+//! * [`registry`]: which runtime has which run.
 //!
 //! # Invariants
 //!
 //! 1. There is one run per runtime, found by the runtime's id.
 //! 2. Every parallel child and every system task holds a [`LiveGuard`]; [`Run::close`] waits until none is left.
 //! 3. System tasks are beneath a scope of their own: they outlive the main task and end at [`Run::close`].
+//! 4. A callback that was accepted is called before [`Run::close`] returns; afterwards none is accepted.
+//! 5. A panic in a system task or in a callback is a bug of the runtime's: it cancels the main task, and is kept.
 
+mod callbacks;
+mod handle;
 mod registry;
+mod statistics;
+mod system;
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
-use std::fmt;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
-
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-
-use crate::cancel::boundary::{Boundary, heir};
-use crate::cancel::node::{Node, Place};
-use crate::cancel::{CancelReason, Cause};
-use crate::error::PanicError;
-use crate::lock::Mutex;
-use crate::task::TaskInfo;
-use crate::tree::Tree;
-use crate::tree::record::Record;
-
-/// How long [`Run::close`] waits for system tasks and left-over parallel children.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
-
-/// One program run on one tokio runtime. A cheap handle.
-#[derive(Clone)]
-pub struct Run(Arc<Inner>);
-
-struct Inner {
-    runtime: Handle,
-    /// Above the main task, and above nurseries that were opened outside of it: signals cancel it.
-    root: Arc<Node>,
-    /// The scope of the system tasks.
-    system: Arc<Node>,
-    live: AtomicUsize,
-    idle: Notify,
-    extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-}
-
-impl Run {
-    fn new(runtime: Handle) -> Self {
-        Self(Arc::new(Inner {
-            runtime,
-            root: heir(),
-            system: heir(),
-            live: AtomicUsize::new(0),
-            idle: Notify::new(),
-            extensions: Mutex::default(),
-        }))
-    }
-
-    /// The run of the tokio runtime that the caller is in.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    #[track_caller]
-    pub fn current() -> Self {
-        match Handle::try_current() {
-            Ok(runtime) => Self::of(&runtime),
-            Err(_) => panic!("triune needs a tokio runtime here: use #[triune::main], or call it inside one"),
-        }
-    }
-
-    /// The run of the tokio runtime that the caller is in; `None` outside of one.
-    pub fn try_current() -> Option<Self> {
-        Handle::try_current().ok().map(|runtime| Self::of(&runtime))
-    }
-
-    pub(crate) fn of(runtime: &Handle) -> Self {
-        registry::find_or_insert(runtime, Self::new)
-    }
-
-    /// Runs the main task beneath the root scope; `None` if a cancel cut it off.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it drops the main task.
-    pub async fn main<F: Future>(&self, main: F) -> Option<F::Output> {
-        let node = heir();
-        node.link(&self.0.root, Place::OwnTask);
-        node.set_record(&Record::new(TaskInfo::named("main", Location::caller())));
-        Boundary::root(node, main).await.ok()
-    }
-
-    /// Cancels the main task and everything beneath it.
-    pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.0.root.cancel(reason.into());
-    }
-
-    /// Why the main task was cancelled, if it was.
-    pub fn cancel_reason(&self) -> Option<CancelReason> {
-        self.0.root.cancel_reason()
-    }
-
-    /// The one value of type `T` of this run; `init` makes it at the first call.
-    pub fn extension<T: Any + Send + Sync>(&self, init: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(found) = self.find_extension() {
-            return found;
-        }
-        // Made outside of the lock, because it may ask for another extension.
-        let made = Arc::new(init());
-        let mut extensions = self.0.extensions.lock();
-        let entry = Arc::clone(extensions.entry(TypeId::of::<T>()).or_insert(made));
-        drop(extensions);
-        entry.downcast().unwrap_or_else(|_| unreachable!("the key is the type"))
-    }
-
-    /// The value of type `T`, if there is one.
-    pub fn find_extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let entry = self.0.extensions.lock().get(&TypeId::of::<T>()).cloned()?;
-        entry.downcast().ok()
-    }
-
-    /// Starts a task that belongs to the run and not to a nursery: it is cancelled (cause
-    /// [`Shutdown`](Cause::Shutdown)) when the run closes, and waited for. A panic in it is logged.
-    ///
-    /// This is for runtimes and destructors, which have no nursery at hand; applications use a
-    /// [`nursery`](crate::nursery).
-    #[track_caller]
-    pub fn spawn_system(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        let node = heir();
-        node.link(&self.0.system, Place::OwnTask);
-        node.set_record(&Record::new(TaskInfo::named(name, Location::caller())));
-        let live = self.live_guard();
-        let boundary = Boundary::system_root(node, future);
-        #[expect(clippy::disallowed_methods, reason = "the run cancels it and waits for it")]
-        self.0.runtime.spawn(async move {
-            // Owned by the task, so that it is released when the runtime drops the task too.
-            let _live = live;
-            let mut boundary = pin!(boundary);
-            let end = std::future::poll_fn(|cx| {
-                match catch_unwind(AssertUnwindSafe(|| boundary.as_mut().poll(cx))) {
-                    Ok(Poll::Pending) => Poll::Pending,
-                    Ok(Poll::Ready(_)) => Poll::Ready(None),
-                    Err(payload) => Poll::Ready(Some(PanicError::from_payload(&*payload))),
-                }
-            });
-            if let Some(panic) = end.await {
-                tracing::error!(task = name, %panic, "a system task of triune panicked; please report this");
-            }
-        });
-    }
-
-    /// Cancels the system tasks and waits until they, and every parallel child of a dropped nursery, have ended.
-    /// What does not end within 10 seconds is logged and left to the runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// May be called again.
-    pub async fn close(&self) {
-        self.0.system.cancel(Cause::Shutdown.into());
-        let all_gone = async {
-            loop {
-                let mut idle = pin!(self.0.idle.notified());
-                idle.as_mut().enable();
-                if self.0.live.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                idle.await;
-            }
-        };
-        if tokio::time::timeout(CLOSE_LIMIT, all_gone).await.is_err() {
-            let left = self.0.live.load(Ordering::Acquire);
-            tracing::error!(left, limit = ?CLOSE_LIMIT, "tasks are still alive at the end of the run");
-        }
-        let extensions = std::mem::take(&mut *self.0.extensions.lock());
-        drop(extensions);
-        registry::remove(self.0.runtime.id());
-    }
-
-    /// A snapshot of the tasks of this run, see [`tree`](crate::tree).
-    pub fn tree(&self) -> Tree {
-        Tree::of(vec![Arc::clone(&self.0.root), Arc::clone(&self.0.system)])
-    }
-
-    /// What a nursery hangs from that was opened outside of every task of triune.
-    pub(crate) fn root(&self) -> &Arc<Node> {
-        &self.0.root
-    }
-
-    /// The runtime of this run.
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.0.runtime
-    }
-
-    pub(crate) fn live_guard(&self) -> LiveGuard {
-        self.0.live.fetch_add(1, Ordering::AcqRel);
-        LiveGuard(Arc::clone(&self.0))
-    }
-}
-
-impl fmt::Debug for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run")
-            .field("runtime", &self.0.runtime.id())
-            .field("live", &self.0.live.load(Ordering::Relaxed))
-            .finish_non_exhaustive()
-    }
-}
-
-/// Counts one task that the run must outlive.
-pub(crate) struct LiveGuard(Arc<Inner>);
-
-impl Drop for LiveGuard {
-    fn drop(&mut self) {
-        if self.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
-        }
-    }
-}
+pub use callbacks::RunClosed;
+pub(crate) use handle::LiveGuard;
+pub use handle::Run;
+pub use statistics::RunStatistics;
+pub use system::SystemPanic;

@@ -14,5 +14,6 @@
 pub(crate) mod record;
 mod snapshot;
 mod ticks;
+pub(crate) mod walk;
 
 pub use snapshot::{Activity, TaskState, Tree, tree};

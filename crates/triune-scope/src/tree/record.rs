@@ -72,6 +72,11 @@ impl Record {
         }
     }
 
+    /// Whether it was never polled.
+    pub(crate) fn is_new(&self) -> bool {
+        self.polls() == 0 && self.running_since.load(Ordering::Relaxed) == 0
+    }
+
     pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }

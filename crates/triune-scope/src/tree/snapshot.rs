@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::record::Record;
+use super::walk;
 use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
 use crate::run::Run;
@@ -89,21 +90,13 @@ impl Tree {
     /// Walks from `roots` down, parents before children.
     pub(crate) fn of(roots: Vec<Arc<Node>>) -> Self {
         let mut tasks = Vec::new();
-        let mut todo: Vec<(Arc<Node>, Option<TaskId>, usize)> =
-            roots.into_iter().rev().map(|root| (root, None, 0)).collect();
-        // Dropped after the walk: the last reference to a node takes its parent's lock.
-        let mut visited = Vec::new();
-        while let Some((node, parent, depth)) = todo.pop() {
-            let (parent, depth) = match node.record() {
-                Some(record) => {
-                    tasks.push(TaskState::of(&node, record, parent, depth));
-                    (Some(record.id()), depth + 1)
-                }
-                None => (parent, depth),
-            };
-            todo.extend(node.nodes_beneath().into_iter().rev().map(|beneath| (beneath, parent, depth)));
-            visited.push(node);
-        }
+        walk::each(roots, |node, (parent, depth): (Option<TaskId>, usize)| match node.record() {
+            Some(record) => {
+                tasks.push(TaskState::of(node, record, parent, depth));
+                (Some(record.id()), depth + 1)
+            }
+            None => (parent, depth),
+        });
         Self { tasks }
     }
 

@@ -12,6 +12,7 @@
 mod cancel;
 mod deadlines;
 mod nurseries;
+mod runs;
 mod shields;
 
 /// Runs each test on the current thread and on a runtime with two workers.

@@ -1,0 +1,224 @@
+//! The handle of a run: its main task, its extensions, its end.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::callbacks::Callbacks;
+use super::registry;
+use super::system::SystemPanic;
+use crate::cancel::boundary::{Boundary, heir};
+use crate::cancel::node::{Node, Place};
+use crate::cancel::{CancelReason, Cause};
+use crate::lock::Mutex;
+use crate::task::TaskInfo;
+use crate::tree::Tree;
+use crate::tree::record::Record;
+
+/// How long [`Run::close`] waits for system tasks and left-over parallel children.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// One program run on one tokio runtime. A cheap handle.
+#[derive(Clone)]
+pub struct Run(Arc<Inner>);
+
+struct Inner {
+    runtime: Handle,
+    /// Above the main task, and above nurseries that were opened outside of it: signals cancel it.
+    root: Arc<Node>,
+    /// The scope of the system tasks.
+    system: Arc<Node>,
+    live: AtomicUsize,
+    /// Notified when the last of something is gone that [`Run::close`] waits for.
+    idle: Notify,
+    callbacks: Callbacks,
+    crash: OnceLock<SystemPanic>,
+    extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Run {
+    fn new(runtime: Handle) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            root: heir(),
+            system: heir(),
+            live: AtomicUsize::new(0),
+            idle: Notify::new(),
+            callbacks: Callbacks::default(),
+            crash: OnceLock::new(),
+            extensions: Mutex::default(),
+        }))
+    }
+
+    /// The run of the tokio runtime that the caller is in.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[track_caller]
+    pub fn current() -> Self {
+        match Handle::try_current() {
+            Ok(runtime) => Self::of(&runtime),
+            Err(_) => panic!("triune needs a tokio runtime here: use #[triune::main], or call it inside one"),
+        }
+    }
+
+    /// The run of the tokio runtime that the caller is in; `None` outside of one.
+    pub fn try_current() -> Option<Self> {
+        Handle::try_current().ok().map(|runtime| Self::of(&runtime))
+    }
+
+    pub(crate) fn of(runtime: &Handle) -> Self {
+        registry::find_or_insert(runtime, Self::new)
+    }
+
+    /// Runs the main task beneath the root scope; `None` if a cancel cut it off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the main task.
+    pub async fn main<F: Future>(&self, main: F) -> Option<F::Output> {
+        let node = heir();
+        node.link(&self.0.root, Place::OwnTask);
+        node.set_record(&Record::new(TaskInfo::named("main", Location::caller())));
+        Boundary::root(node, main).await.ok()
+    }
+
+    /// Cancels the main task and everything beneath it.
+    pub fn cancel(&self, reason: impl Into<CancelReason>) {
+        self.0.root.cancel(reason.into());
+    }
+
+    /// Why the main task was cancelled, if it was.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.0.root.cancel_reason()
+    }
+
+    /// The one value of type `T` of this run; `init` makes it at the first call.
+    pub fn extension<T: Any + Send + Sync>(&self, init: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(found) = self.find_extension() {
+            return found;
+        }
+        // Made outside of the lock, because it may ask for another extension.
+        let made = Arc::new(init());
+        let mut extensions = self.0.extensions.lock();
+        let entry = Arc::clone(extensions.entry(TypeId::of::<T>()).or_insert(made));
+        drop(extensions);
+        entry.downcast().unwrap_or_else(|_| unreachable!("the key is the type"))
+    }
+
+    /// The value of type `T`, if there is one.
+    pub fn find_extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let entry = self.0.extensions.lock().get(&TypeId::of::<T>()).cloned()?;
+        entry.downcast().ok()
+    }
+
+    /// Cancels the system tasks and waits until they, and every parallel child of a dropped nursery, have ended; then calls
+    /// the callbacks that still wait. What does not end within 10 seconds is logged and left to the runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be called again.
+    pub async fn close(&self) {
+        self.0.system.cancel(Cause::Shutdown.into());
+        let all_gone = async {
+            self.wait_until(|| self.living() == 0).await;
+            // Only now, because the tasks may have queued callbacks at their end; and these may have started tasks.
+            self.0.callbacks.close();
+            self.wait_until(|| self.0.callbacks.is_over() && self.living() == 0).await;
+        };
+        if tokio::time::timeout(CLOSE_LIMIT, all_gone).await.is_err() {
+            let left = self.living();
+            tracing::error!(left, limit = ?CLOSE_LIMIT, "tasks are still alive at the end of the run");
+        }
+        let extensions = std::mem::take(&mut *self.0.extensions.lock());
+        drop(extensions);
+        registry::remove(self.0.runtime.id());
+    }
+
+    async fn wait_until(&self, holds: impl Fn() -> bool) {
+        loop {
+            let mut idle = pin!(self.0.idle.notified());
+            idle.as_mut().enable();
+            if holds() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// A snapshot of the tasks of this run, see [`tree`](crate::tree).
+    pub fn tree(&self) -> Tree {
+        Tree::of(self.roots())
+    }
+
+    /// What everything of this run is beneath.
+    pub(super) fn roots(&self) -> Vec<Arc<Node>> {
+        vec![Arc::clone(&self.0.root), Arc::clone(&self.0.system)]
+    }
+
+    pub(super) fn system(&self) -> &Arc<Node> {
+        &self.0.system
+    }
+
+    pub(super) fn callbacks(&self) -> &Callbacks {
+        &self.0.callbacks
+    }
+
+    pub(super) fn crash(&self) -> &OnceLock<SystemPanic> {
+        &self.0.crash
+    }
+
+    /// Something is gone that [`close`](Self::close) may wait for.
+    pub(super) fn notify_idle(&self) {
+        self.0.idle.notify_waiters();
+    }
+
+    fn living(&self) -> usize {
+        self.0.live.load(Ordering::Acquire)
+    }
+
+    /// What a nursery hangs from that was opened outside of every task of triune.
+    pub(crate) fn root(&self) -> &Arc<Node> {
+        &self.0.root
+    }
+
+    /// The runtime of this run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    pub(crate) fn live_guard(&self) -> LiveGuard {
+        self.0.live.fetch_add(1, Ordering::AcqRel);
+        LiveGuard(Arc::clone(&self.0))
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("runtime", &self.0.runtime.id())
+            .field("live", &self.living())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts one task that the run must outlive.
+pub(crate) struct LiveGuard(Arc<Inner>);
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        if self.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
