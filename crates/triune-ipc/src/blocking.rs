@@ -6,15 +6,17 @@
 //! Invariants:
 //! 1. Every call gets exactly one terminal frame: one that the caller of [`Server::next`] left without an
 //!    answer is answered by the next `next`.
-//! 2. No more than one call is held; what else the peer sends waits in the socket.
+//! 2. No more than one call is held: this side announces that it takes one at a time, and what else the peer
+//!    sends waits in the socket.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use triune_wire::{
-    Frame, FrameDecoder, FrameError, HEADER_LEN, Header, Hello, Kind, Report, ReportKind, split_request,
+    FRAME_MAX, FrameDecoder, FrameError, HEADER_LEN, Header, Hello, Kind, Pieces, REQUEST_HEAD_MAX, Report,
+    ReportKind, RequestHead, TOTAL_LEN, flag, total_head,
 };
 
 use crate::handshake::{decode, ended, frame, prepare};
@@ -28,9 +30,11 @@ const READ: usize = 64 * 1024;
 pub struct Server {
     stream: UnixStream,
     peer: Hello,
-    max_frame: u32,
+    max_message: usize,
     buffer: Buffer,
     last_seen: u64,
+    /// The request of which some pieces are missing.
+    arriving: Option<Arriving>,
     /// The call that was given out and not answered.
     open: Option<u64>,
 }
@@ -47,6 +51,15 @@ pub struct BlockingCall {
     pub args: Bytes,
 }
 
+/// A request that comes in pieces.
+#[derive(Debug)]
+struct Arriving {
+    id: u64,
+    kind: Kind,
+    body: Vec<u8>,
+    filled: usize,
+}
+
 impl Server {
     /// Shakes hands over this socket.
     ///
@@ -56,13 +69,15 @@ impl Server {
         prepare(&stream);
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(config.handshake_timeout))?;
-        match (&stream).write_all(&frame(&config.hello)?) {
+        let mut hello = config.hello.clone();
+        hello.limits.max_in_flight = 1;
+        match (&stream).write_all(&frame(&hello)?) {
             // It may have refused us and gone; what it said tells more than the broken pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             other => other?,
         }
         let mut buffer = Buffer::new();
-        let mut decoder = FrameDecoder::handshake();
+        let mut decoder = FrameDecoder::new();
         let body = loop {
             if let Some(body) = decode(&mut decoder, &mut buffer.bytes)? {
                 break body;
@@ -81,9 +96,10 @@ impl Server {
         Ok(Server {
             stream,
             peer,
-            max_frame: config.hello.limits.max_frame,
+            max_message: config.hello.limits.max_message as usize,
             buffer,
             last_seen: 0,
+            arriving: None,
             open: None,
         })
     }
@@ -108,44 +124,92 @@ impl Server {
             self.fail(id, &Report::new(ReportKind::Dropped, "the handler went away without an answer"))?;
         }
         loop {
-            let Some(Frame { kind, id, body, .. }) = self.read_frame()? else { return Ok(None) };
+            let Some(header) = self.read_header()? else { return Ok(None) };
+            let Header { kind, id, len, .. } = header;
+            if kind == Kind::Piece {
+                if let Some(call) = self.read_piece(id, len as usize)? {
+                    return Ok(Some(call));
+                }
+                continue;
+            }
+            let body = self.read_body(len as usize)?;
             match kind {
-                Kind::Call | Kind::Open if id <= self.last_seen => {
-                    let reason = "ids of requests must grow";
-                    return Err(protocol(ProtocolError::Unexpected { kind, id, reason }));
-                }
-                Kind::Call => {
-                    self.last_seen = id;
-                    let (target, args) = split_request(body).ok_or_else(|| {
-                        protocol(ProtocolError::Body {
-                            kind,
-                            reason: "shorter than its head of 4 bytes".into(),
-                        })
-                    })?;
-                    self.open = Some(id);
-                    return Ok(Some(BlockingCall { id, target, args }));
-                }
-                Kind::Open => {
-                    self.last_seen = id;
-                    let text = "this side of the link serves no dialogs";
-                    self.open = Some(id);
-                    self.fail(id, &Report::new(ReportKind::Unknown, text))?;
+                Kind::Call | Kind::Open => {
+                    if let Some(call) = self.request(header, body)? {
+                        return Ok(Some(call));
+                    }
                 }
                 Kind::Cancel if id == 0 => return Ok(None),
                 Kind::Cancel | Kind::Pong => {}
                 Kind::Ping => self.write(Header::new(Kind::Pong, id), &[])?,
                 Kind::Goodbye if body.is_empty() => return Ok(None),
                 Kind::Goodbye => {
-                    let report = Report::from_bytes(&body)
-                        .map_err(|error| protocol(ProtocolError::Body { kind, reason: error.to_string() }))?;
+                    let report = Report::from_bytes(&body).map_err(|error| malformed(kind, &error))?;
                     return Err(LinkEnd::Refused(Arc::new(report)));
                 }
-                _ => {
-                    let reason = "this side made no request";
-                    return Err(protocol(ProtocolError::Unexpected { kind, id, reason }));
-                }
+                _ => return Err(unexpected(kind, id, "this side made no request")),
             }
         }
+    }
+
+    /// A request, or the beginning of one.
+    fn request(&mut self, header: Header, body: Bytes) -> Result<Option<BlockingCall>, LinkEnd> {
+        let Header { kind, id, flags, .. } = header;
+        if id <= self.last_seen {
+            return Err(unexpected(kind, id, "ids of requests must grow"));
+        }
+        if self.arriving.is_some() {
+            let bound = "the one request that this side takes at a time";
+            return Err(protocol(ProtocolError::Overrun { kind, id, bound }));
+        }
+        self.last_seen = id;
+        if flags & flag::PIECES == 0 {
+            return self.arrived(kind, id, body);
+        }
+        let (total, first) =
+            Pieces::split_first(body).ok_or_else(|| malformed(kind, &"a length that needs no pieces"))?;
+        if total as usize > self.max_message + REQUEST_HEAD_MAX {
+            return Err(protocol(ProtocolError::Overrun { kind, id, bound: "the limit of a message" }));
+        }
+        // The memory is only reserved: a page is taken when a byte of it is written.
+        let mut body = vec![0; total as usize];
+        body[..first.len()].copy_from_slice(&first);
+        self.arriving = Some(Arriving { id, kind, body, filled: first.len() });
+        Ok(None)
+    }
+
+    /// The rest of a PIECE, into its place.
+    fn read_piece(&mut self, id: u64, len: usize) -> Result<Option<BlockingCall>, LinkEnd> {
+        let Some(mut arriving) = self.arriving.take_if(|arriving| arriving.id == id) else {
+            return Err(unexpected(Kind::Piece, id, "there is no message that it belongs to"));
+        };
+        if len == 0 {
+            self.open = Some(id);
+            let report = Report::new(ReportKind::Cancelled, "it was given up by its caller");
+            return self.fail(id, &report).map(|()| None);
+        }
+        let end = arriving.filled + len;
+        let Some(place) = arriving.body.get_mut(arriving.filled..end) else {
+            return Err(unexpected(Kind::Piece, id, "the pieces are longer than the message"));
+        };
+        self.buffer.read_exact(&self.stream, place)?;
+        if end == arriving.body.len() {
+            return self.arrived(arriving.kind, id, arriving.body.into());
+        }
+        self.arriving = Some(Arriving { filled: end, ..arriving });
+        Ok(None)
+    }
+
+    /// A request is complete.
+    fn arrived(&mut self, kind: Kind, id: u64, body: Bytes) -> Result<Option<BlockingCall>, LinkEnd> {
+        self.open = Some(id);
+        if kind == Kind::Open {
+            let text = "this side of the link serves no dialogs";
+            return self.fail(id, &Report::new(ReportKind::Unknown, text)).map(|()| None);
+        }
+        let (head, args) =
+            RequestHead::split(body).ok_or_else(|| malformed(kind, &"its head cannot be read"))?;
+        Ok(Some(BlockingCall { id, target: head.target, args }))
     }
 
     /// Answers the call with a result. One that is larger than the caller accepts becomes a report of kind
@@ -154,10 +218,10 @@ impl Server {
     /// # Errors
     /// The other side is gone.
     pub fn reply(&mut self, id: u64, value: &[u8]) -> Result<(), LinkEnd> {
-        let max = self.peer.limits.max_frame;
+        let max = self.peer.limits.max_message;
         if value.len() > max as usize {
             let text = format!(
-                "the result has {} bytes, the caller accepts {max}: raise its limit `max_frame` or return less",
+                "the result has {} bytes, the caller accepts {max}: raise its limit `max_message` or return less",
                 value.len()
             );
             return self.fail(id, &Report::new(ReportKind::Protocol, text));
@@ -176,19 +240,35 @@ impl Server {
         if self.open.take_if(|open| *open == id).is_none() {
             return Ok(());
         }
-        let body = report.to_bytes(self.peer.limits.max_frame);
+        let body = report.to_bytes(self.peer.limits.max_message);
         self.write(Header::new(Kind::Error, id).to_caller(), &body)
     }
 
+    /// Writes a message: a frame, or as many as it takes.
     fn write(&self, mut header: Header, body: &[u8]) -> Result<(), LinkEnd> {
-        header.len = u32::try_from(body.len()).expect("checked against max_frame before");
-        let header = header.to_bytes();
-        let mut rest = Buf::chain(&header[..], body);
-        while rest.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); 2];
-            let count = rest.chunks_vectored(&mut slices);
-            match (&self.stream).write_vectored(&slices[..count]) {
-                Ok(n) => rest.advance(n),
+        let most = FRAME_MAX as usize;
+        if body.len() <= most {
+            return self.write_frames(&[(with_len(header, body.len()).to_bytes().to_vec(), body)]);
+        }
+        header.flags |= flag::PIECES;
+        let total = u32::try_from(body.len()).expect("checked against max_message before");
+        let (first, rest) = body.split_at(most - TOTAL_LEN);
+        let head = [&with_len(header, most).to_bytes()[..], &total_head(total)].concat();
+        let mut piece = Header::new(Kind::Piece, header.id);
+        piece.flags = header.flags & flag::TO_CALLER;
+        let pieces = rest.chunks(most).map(|part| (with_len(piece, part.len()).to_bytes().to_vec(), part));
+        let frames: Vec<(Vec<u8>, &[u8])> = std::iter::once((head, first)).chain(pieces).collect();
+        frames.chunks(SLICES / 2).try_for_each(|frames| self.write_frames(frames))
+    }
+
+    fn write_frames(&self, frames: &[(Vec<u8>, &[u8])]) -> Result<(), LinkEnd> {
+        let mut slices: Vec<IoSlice<'_>> =
+            frames.iter().flat_map(|(head, body)| [IoSlice::new(head), IoSlice::new(body)]).collect();
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match (&self.stream).write_vectored(rest) {
+                Ok(n) => IoSlice::advance_slices(&mut rest, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(link_end(error)),
             }
@@ -196,12 +276,13 @@ impl Server {
         Ok(())
     }
 
-    /// The next frame; `None` at the end of the stream.
-    fn read_frame(&mut self) -> Result<Option<Frame>, LinkEnd> {
-        let header = loop {
+    /// The next header; `None` at the end of the stream.
+    fn read_header(&mut self) -> Result<Option<Header>, LinkEnd> {
+        loop {
             if let Some(bytes) = self.buffer.bytes.first_chunk::<HEADER_LEN>() {
-                let header = Header::parse(bytes, self.max_frame);
-                break header.map_err(|error| protocol(error.into()))?;
+                let header = Header::parse(bytes).map_err(|error| protocol(error.into()))?;
+                self.buffer.bytes.advance(HEADER_LEN);
+                return Ok(Some(header));
             }
             match self.buffer.fill(&self.stream) {
                 Ok(0) if self.buffer.bytes.is_empty() => return Ok(None),
@@ -211,25 +292,27 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(link_end(error)),
             }
-        };
-        self.buffer.bytes.advance(HEADER_LEN);
-        let body = self.read_body(header.len as usize)?;
-        Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, body }))
+        }
     }
 
     fn read_body(&mut self, len: usize) -> Result<Bytes, LinkEnd> {
-        let buffer = &mut self.buffer.bytes;
-        if buffer.len() >= len {
-            return Ok(buffer.split_to(len).freeze());
+        while self.buffer.bytes.len() < len {
+            match self.buffer.fill(&self.stream) {
+                Ok(0) => return Err(truncated(len - self.buffer.bytes.len())),
+                Ok(_) => {}
+                Err(error) => return Err(link_end(error)),
+            }
         }
-        // The rest goes from the socket into its final place, without a detour over the buffer.
-        let mut body = Vec::with_capacity(len);
-        body.extend_from_slice(buffer);
-        buffer.clear();
-        let missing = len - body.len();
-        let got = (&self.stream).take(missing as u64).read_to_end(&mut body).map_err(link_end)?;
-        if got < missing { Err(truncated(missing - got)) } else { Ok(Bytes::from(body)) }
+        Ok(self.buffer.bytes.split_to(len).freeze())
     }
+}
+
+/// How many buffers go into one write at most.
+const SLICES: usize = 64;
+
+fn with_len(mut header: Header, len: usize) -> Header {
+    header.len = u32::try_from(len).expect("a frame is shorter than its limit");
+    header
 }
 
 /// What was read and not used yet.
@@ -258,6 +341,35 @@ impl Buffer {
             }
         }
     }
+
+    /// Fills `place`: from what is here, then from the socket without a detour; the header that follows comes
+    /// with the same read.
+    fn read_exact(&mut self, mut stream: &UnixStream, mut place: &mut [u8]) -> Result<(), LinkEnd> {
+        let here = self.bytes.len().min(place.len());
+        self.bytes.copy_to_slice(&mut place[..here]);
+        place = &mut place[here..];
+        while !place.is_empty() {
+            let (len, next) = (place.len(), &mut self.piece[..HEADER_LEN]);
+            match stream.read_vectored(&mut [IoSliceMut::new(place), IoSliceMut::new(next)]) {
+                Ok(0) => return Err(truncated(len)),
+                Ok(n) => {
+                    self.bytes.extend_from_slice(&self.piece[..n.saturating_sub(len)]);
+                    place = &mut place[n.min(len)..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(link_end(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(kind: Kind, id: u64, reason: &'static str) -> LinkEnd {
+    protocol(ProtocolError::Unexpected { kind, id, reason })
+}
+
+fn malformed(kind: Kind, reason: &dyn std::fmt::Display) -> LinkEnd {
+    protocol(ProtocolError::Body { kind, reason: reason.to_string() })
 }
 
 fn protocol(error: ProtocolError) -> LinkEnd {

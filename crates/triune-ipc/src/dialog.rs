@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use triune_wire::{CancelMessage, Report, ReportKind};
+use triune_wire::{CancelMessage, Message, Report, ReportKind};
 
 use crate::call::dropped;
 use crate::mux::{Shared, StreamKey};
@@ -92,7 +92,7 @@ impl DialogSender {
         DialogSender { shared, key: StreamKey::Theirs(id) }
     }
 
-    fn poll(&self, item: &Bytes, waker: Option<&Waker>) -> Poll<Result<(), SendErrorKind>> {
+    fn poll(&self, item: &Message, waker: Option<&Waker>) -> Poll<Result<(), SendErrorKind>> {
         self.shared.update(|state, wakes| state.poll_send(self.key, item, waker, wakes))
     }
 
@@ -104,7 +104,8 @@ impl DialogSender {
     ///
     /// # Errors
     /// The dialog or this direction has ended, or the item is too large. The error gives the item back.
-    pub async fn send(&mut self, item: Bytes) -> Result<(), SendError> {
+    pub async fn send(&mut self, item: impl Into<Message>) -> Result<(), SendError> {
+        let item = item.into();
         let sent = poll_fn(|cx| self.poll(&item, Some(cx.waker()))).await;
         sent.map_err(|kind| SendError { item, kind })
     }
@@ -113,7 +114,8 @@ impl DialogSender {
     ///
     /// # Errors
     /// As [`send`](DialogSender::send), and [`SendErrorKind::Full`] where that would wait.
-    pub fn try_send(&mut self, item: Bytes) -> Result<(), SendError> {
+    pub fn try_send(&mut self, item: impl Into<Message>) -> Result<(), SendError> {
+        let item = item.into();
         let kind = match self.poll(&item, None) {
             Poll::Ready(Ok(())) => return Ok(()),
             Poll::Ready(Err(kind)) => kind,

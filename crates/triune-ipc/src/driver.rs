@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::UnixStream;
-use triune_wire::{FrameDecoder, Header, Kind, Limits, Report, ReportKind};
+use triune_wire::{FRAME_MAX, FrameDecoder, Header, Kind, Report, ReportKind};
 
 use crate::mux::{Chunk, Shared, Wakes};
 use crate::{LinkEnd, ProtocolError};
@@ -55,11 +55,11 @@ pub struct Driver {
 type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, limits: &Limits, buffer: BytesMut) -> Driver {
+    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, buffer: BytesMut) -> Driver {
         Driver {
             shared,
             stream,
-            decoder: FrameDecoder::new(limits),
+            decoder: FrameDecoder::new(),
             undecoded: !buffer.is_empty(),
             buffer,
             batch: VecDeque::new(),
@@ -150,7 +150,7 @@ impl Driver {
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
-            let parts = self.batch.iter().flat_map(|chunk| chunk.rest()).filter(|part| !part.is_empty());
+            let parts = self.batch.iter().flat_map(Chunk::rest);
             for (slice, part) in slices.iter_mut().zip(parts) {
                 *slice = IoSlice::new(part);
                 count += 1;
@@ -246,8 +246,7 @@ impl Driver {
         if self.goodbye.is_some() || self.batch.front().is_some_and(Chunk::is_started) {
             return;
         }
-        let body =
-            Report::new(ReportKind::Protocol, error.to_string()).to_bytes(triune_wire::HANDSHAKE_MAX_FRAME);
+        let body = Report::new(ReportKind::Protocol, error.to_string()).to_bytes(FRAME_MAX);
         let mut frame = BytesMut::with_capacity(triune_wire::HEADER_LEN + body.len());
         Header::new(Kind::Goodbye, 0).frame(&body, &mut frame);
         if let Err(error) = self.stream.try_write(&frame) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use triune_wire::{CancelMessage, FrameError, HelloError, Kind, Report};
+use triune_wire::{CancelMessage, FrameError, HelloError, Kind, Message, Report};
 
 /// Why a link could not be opened.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl fmt::Display for CallEnd {
             CallEnd::NotSent(_) => f.write_str("the link ended before the request was sent"),
             CallEnd::TooLarge { len, max } => write!(
                 f,
-                "the message has {len} bytes, the other side accepts {max}: raise its limit `max_frame` or send \
+                "the message has {len} bytes, the other side accepts {max}: raise its limit `max_message` or send \
                  the data in pieces"
             ),
         }
@@ -241,7 +241,7 @@ impl Error for CallEnd {
 /// An item that was not sent. It is handed back by [`into_item`](SendError::into_item).
 #[derive(Debug, Clone)]
 pub struct SendError {
-    pub(crate) item: Bytes,
+    pub(crate) item: Message,
     pub(crate) kind: SendErrorKind,
 }
 
@@ -277,7 +277,7 @@ impl SendError {
 
     /// The item.
     pub fn into_item(self) -> Bytes {
-        self.item
+        self.item.into_bytes()
     }
 
     /// Whether the item could be sent later.
@@ -298,7 +298,7 @@ impl fmt::Display for SendError {
             SendErrorKind::Lost(_) => f.write_str("the item was not sent: the link ended"),
             SendErrorKind::TooLarge { len, max } => write!(
                 f,
-                "the item has {len} bytes, the other side accepts {max}: raise its limit `max_frame` or send the \
+                "the item has {len} bytes, the other side accepts {max}: raise its limit `max_message` or send the \
                  data in pieces"
             ),
         }

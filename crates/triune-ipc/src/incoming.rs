@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use triune_wire::{CancelMessage, Report, ReportKind};
+use tokio::time::Instant;
+use triune_wire::{CancelMessage, Message, Report, ReportKind, TraceContext};
 
 use crate::mux::{Arrived, Shared};
 use crate::{CallEnd, DialogReceiver, DialogSender};
@@ -32,18 +33,18 @@ impl Incoming {
     pub async fn recv(&mut self) -> Option<Request> {
         let next =
             poll_fn(|cx| self.shared.update(|state, wakes| state.poll_arrived(cx.waker(), wakes))).await?;
-        let Arrived { id, target, args, is_dialog } = match next {
+        let Arrived { id, target, args, deadline, trace, is_dialog } = match next {
             Ok(arrived) => arrived,
             Err(message) => return Some(Request::Cancel(message)),
         };
         let shared = &self.shared;
         let responder = Responder { shared: Arc::clone(shared), id };
         if !is_dialog {
-            return Some(Request::Call(IncomingCall { target, args, responder }));
+            return Some(Request::Call(IncomingCall { target, args, deadline, trace, responder }));
         }
         let sender = DialogSender::of_handler(Arc::clone(shared), id);
         let receiver = DialogReceiver::of_handler(Arc::clone(shared), id);
-        Some(Request::Open(IncomingDialog { target, args, responder, sender, receiver }))
+        Some(Request::Open(IncomingDialog { target, args, deadline, trace, responder, sender, receiver }))
     }
 }
 
@@ -73,6 +74,10 @@ pub struct IncomingCall {
     pub target: u32,
     /// The arguments, as the caller gave them.
     pub args: Bytes,
+    /// When the caller stops to be interested, if it said so.
+    pub deadline: Option<Instant>,
+    /// The place in a trace that the request belongs to.
+    pub trace: Option<TraceContext>,
     /// The duty to answer.
     pub responder: Responder,
 }
@@ -85,6 +90,10 @@ pub struct IncomingDialog {
     pub target: u32,
     /// The arguments, as the caller gave them.
     pub args: Bytes,
+    /// When the caller stops to be interested, if it said so.
+    pub deadline: Option<Instant>,
+    /// The place in a trace that the request belongs to.
+    pub trace: Option<TraceContext>,
     /// The duty to answer; also says [`started`](Responder::started).
     pub responder: Responder,
     /// Items to the caller.
@@ -107,13 +116,15 @@ impl Responder {
     ///
     /// # Errors
     /// The link has ended, the value is too large, or (misuse) the request is a call or has started already.
-    pub fn started(&mut self, value: Bytes) -> Result<(), CallEnd> {
+    pub fn started(&mut self, value: impl Into<Message>) -> Result<(), CallEnd> {
+        let value = value.into();
         self.shared.update(|state, _| state.start(self.id, value))
     }
 
     /// Answers with a result. One that is larger than the caller accepts becomes a report of kind
     /// [`ReportKind::Protocol`].
-    pub fn reply(self, value: Bytes) {
+    pub fn reply(self, value: impl Into<Message>) {
+        let value = value.into();
         self.shared.update(|state, wakes| state.answer(self.id, Ok(value), wakes));
     }
 

@@ -33,7 +33,7 @@
 //!     while let Some(request) = incoming.recv().await {
 //!         if let Request::Call(call) = request {
 //!             let answer = call.args.to_ascii_uppercase();
-//!             call.responder.reply(answer.into());
+//!             call.responder.reply(answer);
 //!         }
 //!     }
 //! };
@@ -67,4 +67,4 @@ pub use driver::Driver;
 pub use error::{CallEnd, ConnectError, LinkEnd, ProtocolError, SendError, SendErrorKind};
 pub use handshake::connect;
 pub use incoming::{Cancelled, Incoming, IncomingCall, IncomingDialog, Request, Responder};
-pub use link::Link;
+pub use link::{CallOptions, Link};

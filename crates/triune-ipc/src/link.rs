@@ -3,10 +3,10 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use triune_wire::{CancelMessage, Hello};
+use tokio::time::Instant;
+use triune_wire::{CancelMessage, Hello, Message, TraceContext};
 
-use crate::mux::{Shared, Wakes};
+use crate::mux::{Asked, Shared, Wakes};
 use crate::{DialogReceiver, DialogSender, LinkEnd, PendingCall, PendingDialog};
 
 /// One end of a link. A cheap handle: clones are the same link.
@@ -26,16 +26,37 @@ impl Link {
     /// requests as it accepts, or too much is queued already, it waits for its turn.
     ///
     /// The future gives the answer. Dropping it sends CANCEL.
-    pub fn call(&self, target: u32, args: Bytes) -> PendingCall {
-        let slot = self.shared.update(|state, _| state.request(target, args, false));
-        PendingCall::new(Arc::clone(&self.shared), slot)
+    pub fn call(&self, target: u32, args: impl Into<Message>) -> PendingCall {
+        self.call_with(target, args, CallOptions::default())
+    }
+
+    /// The same with a deadline or a place in a trace, which travel with the call.
+    pub fn call_with(&self, target: u32, args: impl Into<Message>, options: CallOptions) -> PendingCall {
+        PendingCall::new(Arc::clone(&self.shared), self.request(target, args.into(), options, false))
+    }
+
+    fn request(&self, target: u32, args: Message, options: CallOptions, is_dialog: bool) -> usize {
+        self.shared.update(|state, _| state.request(Asked { target, args, options, is_dialog }))
     }
 
     /// Opens a dialog with a target of the other side: items both ways, then one result. It counts as one
     /// request and is queued like a [`call`](Link::call).
-    pub fn open(&self, target: u32, args: Bytes) -> (PendingDialog, DialogSender, DialogReceiver) {
-        let slot = self.shared.update(|state, _| state.request(target, args, true));
-        PendingDialog::parts(&self.shared, slot)
+    pub fn open(
+        &self,
+        target: u32,
+        args: impl Into<Message>,
+    ) -> (PendingDialog, DialogSender, DialogReceiver) {
+        self.open_with(target, args, CallOptions::default())
+    }
+
+    /// The same with a deadline or a place in a trace, which travel with the request.
+    pub fn open_with(
+        &self,
+        target: u32,
+        args: impl Into<Message>,
+        options: CallOptions,
+    ) -> (PendingDialog, DialogSender, DialogReceiver) {
+        PendingDialog::parts(&self.shared, self.request(target, args.into(), options, true))
     }
 
     /// Asks the whole other side to cancel itself. It comes out of its [`Incoming`](crate::Incoming).
@@ -74,6 +95,17 @@ impl Link {
         poll_fn(|cx| guard.shared.update(|state, wakes| state.poll_ended(&mut guard.key, cx.waker(), wakes)))
             .await
     }
+}
+
+/// What travels with a request besides its arguments.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// When the caller stops to be interested. It travels as the time that is left when the request is handed
+    /// to the socket; what to do when it has passed is up to both sides.
+    pub deadline: Option<Instant>,
+    /// The place in a trace that the request belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Takes the waiter out of the set when the future is dropped.

@@ -221,18 +221,18 @@ async fn a_call_waits_while_too_many_bytes_are_in_flight() {
 #[tokio::test]
 async fn what_is_too_large_is_refused_and_the_link_goes_on() {
     let mut limits = Limits::default();
-    limits.max_frame = 100_000;
+    limits.max_message = 100_000;
     let ((link, driver, callers_incoming), (callee, other_driver, incoming)) = pair_with(limits).await;
     let background =
         async { tokio::join!(driver.run(), other_driver.run(), echo(incoming), echo(callers_incoming)) };
     alongside(background, async {
         let end = link.call(0, Bytes::from(vec![0; 100_001])).await.unwrap_err();
-        assert!(matches!(end, CallEnd::TooLarge { len: 100_005, max: 100_000, .. }), "{end:?}");
+        assert!(matches!(end, CallEnd::TooLarge { len: 100_001, max: 100_000, .. }), "{end:?}");
         // The answer of this one is too large for its caller.
         let end = callee.call(0, Bytes::from(vec![0; 100_001])).await.unwrap_err();
         let report = report(end);
         assert_eq!(report.kind, ReportKind::Protocol);
-        assert!(report.message.contains("max_frame"), "{report}");
+        assert!(report.message.contains("max_message"), "{report}");
         assert_eq!(link.call(0, bytes("fine")).await.unwrap(), "fine");
     })
     .await;

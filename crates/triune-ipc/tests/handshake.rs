@@ -34,11 +34,11 @@ async fn both_sides_learn_who_the_other_is() {
 async fn another_version_is_refused_on_both_sides() {
     let (one, other) = UnixStream::pair().unwrap();
     let mut newer = config("newer");
-    newer.hello.protocol = 2;
+    (newer.hello.oldest_protocol, newer.hello.protocol) = (2, 3);
     let (one, other) = tokio::join!(connect(one, config("older")), connect(other, newer));
     let (one, other) = (one.unwrap_err(), other.unwrap_err());
-    assert!(one.to_string().contains("this side: 1, other side: 2"), "{one}");
-    assert!(other.to_string().contains("this side: 2, other side: 1"), "{other}");
+    assert!(one.to_string().contains("this side: 1, other side: 2 to 3"), "{one}");
+    assert!(other.to_string().contains("this side: 2 to 3, other side: 1"), "{other}");
 }
 
 #[tokio::test]

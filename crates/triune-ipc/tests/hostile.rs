@@ -142,7 +142,7 @@ async fn a_peer_that_never_reads_its_answers_ends_the_link() {
     let attack = async {
         for id in 1.. {
             let mut frame = Vec::new();
-            Header::new(Kind::Call, id).frame(&[0; 4], &mut frame);
+            Header::new(Kind::Call, id).frame(&[0; 5], &mut frame);
             if raw.stream.write_all(&frame).await.is_err() {
                 break;
             }
@@ -226,7 +226,7 @@ async fn frames_out_of_place_end_the_link() {
         (closed, "no such request was made"),
         (to_caller(Kind::Started, 65_536), "no such request is in flight"),
         (to_caller(Kind::Error, u64::MAX), "no such request is in flight"),
-        (Header::new(Kind::Call, 5), "shorter than its head"),
+        (Header::new(Kind::Call, 5), "its head cannot be read"),
         (Header::new(Kind::Cancel, 5), "malformed body of CANCEL"),
     ];
     for (header, reason) in out_of_place {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 /// Shortens a text to at most `max` bytes, with a note of what was left out.
 pub(crate) fn shorten(text: &mut String, max: usize) {
@@ -30,29 +30,29 @@ pub(crate) fn shorten_list(list: &mut Vec<String>, max: usize, max_text: usize) 
 
 /// Deserializes a list that has at most `MAX` elements: a list of empty texts costs a peer one byte per
 /// element and us twenty-four, so the count must be checked while it is read.
-pub(crate) fn list<'de, D: Deserializer<'de>, const MAX: usize>(
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
     deserializer: D,
-) -> Result<Vec<String>, D::Error> {
-    struct Texts<'de, const MAX: usize>(PhantomData<&'de ()>);
+) -> Result<Vec<T>, D::Error> {
+    struct Elements<T, const MAX: usize>(PhantomData<T>);
 
-    impl<'de, const MAX: usize> Visitor<'de> for Texts<'de, MAX> {
-        type Value = Vec<String>;
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Elements<T, MAX> {
+        type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {MAX} texts")
+            write!(f, "a list of at most {MAX}")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
-            let mut texts = Vec::new();
-            while let Some(text) = seq.next_element()? {
-                if texts.len() == MAX {
-                    return Err(A::Error::invalid_length(texts.len() + 1, &self));
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                if elements.len() == MAX {
+                    return Err(A::Error::invalid_length(elements.len() + 1, &self));
                 }
-                texts.push(text);
+                elements.push(element);
             }
-            Ok(texts)
+            Ok(elements)
         }
     }
 
-    deserializer.deserialize_seq(Texts::<MAX>(PhantomData))
+    deserializer.deserialize_seq(Elements::<T, MAX>(PhantomData))
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::shorten;
-use crate::codec::{DecodeError, decode, known_bytes};
+use crate::codec::{DecodeError, known, known_bytes};
 
 const MAX_MESSAGE: usize = 4 * 1024;
 const MAX_BY: usize = 1024;
@@ -79,7 +79,7 @@ impl CancelMessage {
     /// The body is not a cancel message, or longer than one can be.
     pub fn from_bytes(body: &[u8]) -> Result<CancelMessage, DecodeError> {
         // One that was shortened by us fits with room for its lengths.
-        decode(&body[..body.len().min(MAX_MESSAGE + MAX_BY + 64)])
+        known(&body[..body.len().min(MAX_MESSAGE + MAX_BY + 64)])
     }
 }
 

@@ -1,7 +1,8 @@
 //! Frames: a header of 16 bytes and a body, and the decoder that cuts them out of a byte stream.
 //!
 //! Owns the header layout, the list of kinds and which flags each may carry. Does not know what is in a
-//! body and does no I/O: bytes are pushed in, frames come out.
+//! body and does no I/O: bytes are pushed in, frames come out. Messages that are longer than a frame go in
+//! pieces; `pieces` puts them together again.
 //!
 //! Invariants:
 //! 1. The length is checked against the limit before the buffer grows for it.
@@ -11,10 +12,12 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::Limits;
-
 /// Length of a frame header, in bytes.
 pub const HEADER_LEN: usize = 16;
+
+/// Largest body of a frame, in bytes. A longer message goes in pieces, so that nothing ever waits for more
+/// than this.
+pub const FRAME_MAX: u32 = 64 * 1024;
 
 /// Bits of the flags field.
 pub mod flag {
@@ -23,6 +26,9 @@ pub mod flag {
     pub const TO_CALLER: u8 = 0x01;
     /// On a CREDIT: the receiving half is gone, send no more items.
     pub const CLOSED: u8 = 0x02;
+    /// The message is longer than this frame: its body begins with the length of the whole message, `u32`
+    /// little endian, and goes on in PIECEs.
+    pub const PIECES: u8 = 0x04;
 }
 
 /// What a frame is. The numbers are the wire values and never change their meaning.
@@ -56,6 +62,12 @@ pub enum Kind {
     Pong = 12,
     /// Last frame of a side: the link ends in good order (empty body) or for a reason (a report).
     Goodbye = 13,
+    /// The next piece of the message that the last frame of this id and direction with the flag
+    /// [`PIECES`](flag::PIECES) began.
+    Piece = 14,
+    /// A socket comes with this frame: the other end of it is held by somebody whom the receiver can talk to
+    /// from now on.
+    Introduce = 15,
 }
 
 impl Kind {
@@ -75,6 +87,8 @@ impl Kind {
             11 => Kind::Ping,
             12 => Kind::Pong,
             13 => Kind::Goodbye,
+            14 => Kind::Piece,
+            15 => Kind::Introduce,
             _ => return None,
         })
     }
@@ -83,8 +97,10 @@ impl Kind {
     /// only a caller sends must not.
     const fn permits(self, flags: u8) -> bool {
         match self {
-            Kind::Reply | Kind::Error | Kind::Started => flags == flag::TO_CALLER,
-            Kind::Item | Kind::End => flags & !flag::TO_CALLER == 0,
+            Kind::Call | Kind::Open => flags & !flag::PIECES == 0,
+            Kind::Reply | Kind::Error | Kind::Started => flags & !flag::PIECES == flag::TO_CALLER,
+            Kind::Item => flags & !(flag::TO_CALLER | flag::PIECES) == 0,
+            Kind::End | Kind::Piece => flags & !flag::TO_CALLER == 0,
             Kind::Credit => flags & !(flag::TO_CALLER | flag::CLOSED) == 0,
             _ => flags == 0,
         }
@@ -107,6 +123,8 @@ impl fmt::Display for Kind {
             Kind::Ping => "PING",
             Kind::Pong => "PONG",
             Kind::Goodbye => "GOODBYE",
+            Kind::Piece => "PIECE",
+            Kind::Introduce => "INTRODUCE",
         };
         f.write_str(name)
     }
@@ -151,25 +169,23 @@ impl Header {
     /// Appends the header and this body.
     ///
     /// # Panics
-    /// If the body is longer than `u32::MAX` bytes: whoever takes bytes from a user has checked them
-    /// against [`Limits::max_frame`] before.
+    /// If the body is longer than `u32::MAX` bytes; one longer than [`FRAME_MAX`] will be refused.
     pub fn frame(mut self, body: &[u8], out: &mut impl BufMut) {
-        self.len =
-            u32::try_from(body.len()).expect("a body is checked against max_frame before it is framed");
+        self.len = u32::try_from(body.len()).expect("a longer message goes in pieces");
         out.put_slice(&self.to_bytes());
         out.put_slice(body);
     }
 
-    /// Reads and checks a header. `max_frame` is the largest body that is accepted, in bytes.
+    /// Reads and checks a header.
     ///
     /// # Errors
     /// The first field that this version does not allow.
-    pub fn parse(bytes: &[u8; HEADER_LEN], max_frame: u32) -> Result<Header, FrameError> {
+    pub fn parse(bytes: &[u8; HEADER_LEN]) -> Result<Header, FrameError> {
         let [l0, l1, l2, l3, kind, flags, r0, r1, id @ ..] = *bytes;
         let kind = Kind::from_wire(kind).ok_or(FrameError::UnknownKind { kind })?;
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        if len > max_frame {
-            return Err(FrameError::TooLarge { kind, len, max: max_frame });
+        if len > FRAME_MAX {
+            return Err(FrameError::TooLarge { kind, len, max: FRAME_MAX });
         }
         if !kind.permits(flags) {
             return Err(FrameError::Flags { kind, flags });
@@ -200,27 +216,26 @@ impl Frame {
     pub const fn is_to_caller(&self) -> bool {
         self.flags & flag::TO_CALLER != 0
     }
+
+    /// Whether the message goes on in PIECEs.
+    pub const fn has_pieces(&self) -> bool {
+        self.flags & flag::PIECES != 0
+    }
 }
 
 /// Cuts frames out of a stream of bytes.
 ///
 /// Push what was read to the end of the buffer, then call [`decode`](FrameDecoder::decode) until it gives
 /// `None`. The caller keeps the buffer; the decoder keeps only the header of a frame that is not complete.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FrameDecoder {
-    max_frame: u32,
     header: Option<Header>,
 }
 
 impl FrameDecoder {
-    /// A decoder for a side that announced these limits.
-    pub const fn new(limits: &Limits) -> FrameDecoder {
-        FrameDecoder { max_frame: limits.max_frame, header: None }
-    }
-
-    /// A decoder for the frames of a handshake, with their own small limit.
-    pub const fn handshake() -> FrameDecoder {
-        FrameDecoder { max_frame: crate::HANDSHAKE_MAX_FRAME, header: None }
+    /// A decoder at the beginning of a stream.
+    pub const fn new() -> FrameDecoder {
+        FrameDecoder { header: None }
     }
 
     /// Takes the next frame from the front of `buffer`, or gives `None` when more bytes are needed; then
@@ -234,7 +249,7 @@ impl FrameDecoder {
             Some(header) => header,
             None => {
                 let Some(bytes) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
-                let header = Header::parse(bytes, self.max_frame)?;
+                let header = Header::parse(bytes)?;
                 buffer.advance(HEADER_LEN);
                 header
             }
@@ -269,14 +284,14 @@ impl FrameDecoder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// A body is longer than this side accepts.
+    /// A body is longer than a frame can be.
     #[non_exhaustive]
     TooLarge {
         /// What the frame is.
         kind: Kind,
         /// The length that the peer claims, in bytes.
         len: u32,
-        /// The largest length that this side accepts, in bytes.
+        /// The largest length of a body, in bytes.
         max: u32,
     },
     /// A kind that this version of the protocol does not have.

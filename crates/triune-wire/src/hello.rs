@@ -1,25 +1,37 @@
 //! The HELLO: who is at the other end, and whether the two can talk at all.
 //!
-//! Owns the layout of the first frame and the comparison of the two sides. The first 22 bytes of the body
-//! (magic, version, build id) are fixed for all versions; what follows belongs to the version.
+//! Owns the layout of the first frame and the comparison of the two sides. The first 24 bytes of the body
+//! (magic, versions, build id) are fixed for all versions; what follows is a map, to which a version may add.
+//!
+//! Invariants:
+//! 1. Both sides come to the same judgement: the version is the newest that both speak, and what differs is
+//!    told on both sides.
+//! 2. Nothing of the other side is trusted before it was judged: texts are cut where they are shown.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{decode, encode};
-use crate::{HANDSHAKE_MAX_FRAME, Limits};
+use crate::bounded::list;
+use crate::codec::{Codec, MsgPack, known};
+use crate::interface::{Difference, Interface};
+use crate::{FRAME_MAX, Limits};
 
 /// The first four bytes of the body of a HELLO.
 pub const MAGIC: [u8; 4] = *b"TRIU";
-/// The version of the protocol that this crate speaks.
+/// The newest version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
+/// The oldest version of the protocol that this crate speaks.
+pub const OLDEST_PROTOCOL_VERSION: u16 = 1;
 
-const HEAD_LEN: usize = 22;
+const HEAD_LEN: usize = 24;
 
-/// Identity of an executable image. Two processes talk only if theirs are equal: the codec has no field
-/// names, and jobs and endpoints go by their index.
+/// How many interfaces a peer may announce.
+const MAX_INTERFACES: usize = 64;
+
+/// Identity of an executable image. Two processes of one build agree on everything; others talk only if both
+/// announce [interfaces](Hello::interfaces).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BuildId([u8; 16]);
 
@@ -51,8 +63,11 @@ impl fmt::Debug for BuildId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hello {
-    /// Version of the protocol; [`PROTOCOL_VERSION`], except in tests.
+    /// What [`Hello::new`] sets: the newest version of the protocol that this side speaks. What
+    /// [`accept`](Hello::accept) gives: the version that both sides speak on this link.
     pub protocol: u16,
+    /// The oldest version that this side speaks.
+    pub oldest_protocol: u16,
     /// Identity of the executable.
     pub build: BuildId,
     /// What the process is: `root`, `worker`, `actor`.
@@ -65,16 +80,23 @@ pub struct Hello {
     pub limits: Limits,
     /// Settings for the role, in a form that only the role knows.
     pub config: Bytes,
+    /// What this side speaks with processes of other builds: an interface that both sides name must be the
+    /// same on both, and there must be one. Usually empty: then only the same build is accepted.
+    pub interfaces: Vec<Interface>,
 }
 
-/// What follows the fixed head, in this version.
+/// What follows the fixed head: a map, in which a later version may have more.
 #[derive(Serialize, Deserialize)]
 struct Tail {
     role: String,
     name: String,
     pid: u32,
+    #[serde(default)]
     limits: Limits,
+    #[serde(default)]
     config: Bytes,
+    #[serde(default, deserialize_with = "list::<_, _, MAX_INTERFACES>")]
+    interfaces: Vec<Interface>,
 }
 
 impl Hello {
@@ -82,12 +104,14 @@ impl Hello {
     pub fn new(build: BuildId, role: impl Into<String>, name: impl Into<String>) -> Hello {
         Hello {
             protocol: PROTOCOL_VERSION,
+            oldest_protocol: OLDEST_PROTOCOL_VERSION,
             build,
             role: role.into(),
             name: name.into(),
             pid: std::process::id(),
             limits: Limits::default(),
             config: Bytes::new(),
+            interfaces: Vec::new(),
         }
     }
 
@@ -101,13 +125,15 @@ impl Hello {
         let mut out = BytesMut::with_capacity(256);
         out.put_slice(&MAGIC);
         out.put_u16_le(self.protocol);
+        out.put_u16_le(self.oldest_protocol);
         out.put_slice(&self.build.0);
-        let Hello { role, name, pid, limits, config, .. } = self.clone();
-        encode(&Tail { role, name, pid, limits, config }, &mut out)
+        let Hello { role, name, pid, limits, config, interfaces, .. } = self.clone();
+        MsgPack::encode(&Tail { role, name, pid, limits, config, interfaces }, &mut out)
             .map_err(|error| malformed(error.to_string()))?;
-        if out.len() > HANDSHAKE_MAX_FRAME as usize {
+        if out.len() > FRAME_MAX as usize {
             return Err(malformed(format!(
-                "this side's HELLO has {} bytes, more than {HANDSHAKE_MAX_FRAME}: shorten its name or settings",
+                "this side's HELLO has {} bytes, more than {FRAME_MAX}: shorten its name or settings, or announce \
+                 fewer interfaces",
                 out.len()
             )));
         }
@@ -125,28 +151,55 @@ impl Hello {
                 _ => Err(malformed(format!("the other side's HELLO has only {} bytes", body.len()))),
             };
         };
-        let [m0, m1, m2, m3, v0, v1, build @ ..] = *head;
+        let [m0, m1, m2, m3, n0, n1, o0, o1, build @ ..] = *head;
         if [m0, m1, m2, m3] != MAGIC {
             return Err(HelloError::Magic { found: [m0, m1, m2, m3] });
         }
-        let protocol = u16::from_le_bytes([v0, v1]);
-        if protocol != self.protocol {
-            return Err(HelloError::Version { this: self.protocol, other: protocol });
+        let (newest, oldest) = (u16::from_le_bytes([n0, n1]), u16::from_le_bytes([o0, o1]));
+        let protocol = newest.min(self.protocol);
+        if protocol < oldest.max(self.oldest_protocol) || oldest > newest {
+            return Err(HelloError::Version {
+                this: [self.oldest_protocol, self.protocol],
+                other: [oldest, newest],
+            });
         }
         let build = BuildId(build);
+        let tail = known::<Tail>(tail);
         if build != self.build {
-            // The tail is of our version, but a foreign build may disagree about it: names are a bonus.
-            let other = match decode::<Tail>(tail) {
-                Ok(tail) => format!("{build} ({}, pid {})", side(&tail.role, &tail.name), tail.pid),
-                Err(_) => build.to_string(),
-            };
-            let this = format!("{} ({}, pid {})", self.build, side(&self.role, &self.name), self.pid);
-            return Err(HelloError::Build { this, other });
+            self.accept_foreign(build, tail.as_ref().ok())?;
         }
-        let Tail { role, name, pid, limits, config } =
-            decode(tail).map_err(|error| malformed(format!("the other side's HELLO: {error}")))?;
+        let Tail { role, name, pid, limits, config, interfaces } =
+            tail.map_err(|error| malformed(format!("the other side's HELLO: {error}")))?;
         limits.validate().map_err(|error| malformed(format!("the other side's HELLO: {error}")))?;
-        Ok(Hello { protocol, build, role, name, pid, limits, config })
+        let oldest_protocol = oldest;
+        Ok(Hello { protocol, oldest_protocol, build, role, name, pid, limits, config, interfaces })
+    }
+
+    /// Judges a peer of another build by the interfaces that both announce.
+    fn accept_foreign(&self, build: BuildId, tail: Option<&Tail>) -> Result<(), HelloError> {
+        let theirs = tail.map_or(&[][..], |tail| &tail.interfaces);
+        let mut has_common = false;
+        for this in &self.interfaces {
+            let Some(other) = theirs.iter().find(|other| other.name == this.name) else { continue };
+            has_common = true;
+            if let Some(difference) = this.first_difference(other) {
+                return Err(HelloError::Interface {
+                    this: side(&self.role, &self.name),
+                    other: tail.map_or_else(String::new, |tail| side(&tail.role, &tail.name)),
+                    difference: Box::new(difference),
+                });
+            }
+        }
+        if has_common {
+            return Ok(());
+        }
+        // A foreign build may disagree about the rest: names are a bonus.
+        let other = tail.map_or_else(
+            || build.to_string(),
+            |tail| format!("{build} ({}, pid {})", side(&tail.role, &tail.name), tail.pid),
+        );
+        let this = format!("{} ({}, pid {})", self.build, side(&self.role, &self.name), self.pid);
+        Err(HelloError::Build { this, other })
     }
 }
 
@@ -154,6 +207,10 @@ impl Hello {
 fn side(role: &str, name: &str) -> String {
     let cut = |text: &str| text.chars().take(80).collect::<String>();
     format!("{} {:?}", cut(role).escape_debug(), cut(name))
+}
+
+fn range([oldest, newest]: [u16; 2]) -> String {
+    if oldest == newest { newest.to_string() } else { format!("{oldest} to {newest}") }
 }
 
 fn malformed(reason: String) -> HelloError {
@@ -170,13 +227,13 @@ pub enum HelloError {
         /// What was there instead.
         found: [u8; 4],
     },
-    /// The other side speaks another version.
+    /// The two sides have no version in common.
     #[non_exhaustive]
     Version {
-        /// The version of this side.
-        this: u16,
-        /// The version of the other side.
-        other: u16,
+        /// The oldest and the newest version of this side.
+        this: [u16; 2],
+        /// The oldest and the newest version of the other side.
+        other: [u16; 2],
     },
     /// The other side is another executable.
     #[non_exhaustive]
@@ -185,6 +242,16 @@ pub enum HelloError {
         this: String,
         /// Build id and name of the other side.
         other: String,
+    },
+    /// The other side is another executable, and an interface that both announce is not the same.
+    #[non_exhaustive]
+    Interface {
+        /// Role and name of this side.
+        this: String,
+        /// Role and name of the other side.
+        other: String,
+        /// Where they differ first.
+        difference: Box<Difference>,
     },
     /// A HELLO that cannot be read, or not be sent.
     #[non_exhaustive]
@@ -205,13 +272,23 @@ impl fmt::Display for HelloError {
             ),
             HelloError::Version { this, other } => write!(
                 f,
-                "the protocol versions differ: this side: {this}, other side: {other}; build both with the same triune"
+                "no protocol version in common: this side: {}, other side: {}; build both with the same triune",
+                range(*this),
+                range(*other)
             ),
             HelloError::Build { this, other } => write!(
                 f,
                 "the builds differ: this side: {this}, other side: {other}; both must run the same executable, \
                  restart the program if it was rebuilt while it ran"
             ),
+            HelloError::Interface { this, other, difference } => {
+                let [here, there] = difference.fingerprints;
+                write!(
+                    f,
+                    "{other} speaks another interface than {this}: {difference}; fingerprint {here} here, {there} \
+                     there; build both from the same signatures"
+                )
+            }
             HelloError::Malformed { reason } => write!(f, "malformed handshake: {reason}"),
         }
     }

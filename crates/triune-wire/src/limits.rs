@@ -6,8 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Largest body of a frame of the handshake, in bytes; it holds before any limit was announced.
-pub const HANDSHAKE_MAX_FRAME: u32 = 64 * 1024;
+use crate::FRAME_MAX;
 
 /// What one side of a link is willing to hold for the other. Announced in the HELLO and binding from
 /// there on: a peer that goes beyond commits a protocol error, which ends the link.
@@ -15,15 +14,16 @@ pub const HANDSHAKE_MAX_FRAME: u32 = 64 * 1024;
 /// The byte bounds follow one rule: a message may be sent while the balance is *positive*, so one message
 /// larger than the bound can pass, alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Largest body of a frame that this side accepts, in bytes. Default 64 MiB.
-    pub max_frame: u32,
+    /// Largest message (arguments, result, item) that this side accepts, in bytes. Default 64 MiB.
+    pub max_message: u32,
     /// How many requests (calls and dialogs) of the other side may be unanswered at a time. Default 1024.
     pub max_in_flight: u32,
     /// Sum of the argument bytes of those requests. Default 64 MiB.
     pub max_request_bytes: u64,
-    /// Items of one dialog that this side buffers before they are consumed. Default 64.
+    /// Items of one dialog that this side buffers before they are consumed. Default 256.
     pub window_items: u32,
     /// Bytes of one dialog that this side buffers before they are consumed. Default 1 MiB.
     pub window_bytes: u64,
@@ -32,10 +32,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            max_frame: 64 * 1024 * 1024,
+            max_message: 64 * 1024 * 1024,
             max_in_flight: 1024,
             max_request_bytes: 64 * 1024 * 1024,
-            window_items: 64,
+            window_items: 256,
             window_bytes: 1024 * 1024,
         }
     }
@@ -43,13 +43,13 @@ impl Default for Limits {
 
 impl Limits {
     /// Checks that a link can work under these limits: no window is empty, and an error report fits into a
-    /// frame.
+    /// message.
     ///
     /// # Errors
     /// Names the first field that is out of its range.
     pub fn validate(&self) -> Result<(), LimitsError> {
         let rows = [
-            ("max_frame", u64::from(self.max_frame), u64::from(HANDSHAKE_MAX_FRAME)),
+            ("max_message", u64::from(self.max_message), u64::from(FRAME_MAX)),
             ("max_in_flight", u64::from(self.max_in_flight), 1),
             ("max_request_bytes", self.max_request_bytes, 1),
             ("window_items", u64::from(self.window_items), 1),

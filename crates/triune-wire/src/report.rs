@@ -10,10 +10,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{list, shorten, shorten_list};
-use crate::codec::{DecodeError, decode, known_bytes};
+use crate::codec::{DecodeError, known, known_bytes};
 
-// Together below `HANDSHAKE_MAX_FRAME`, the least `max_frame` that a side can announce, so that a report
-// without its typed part always fits into a frame.
+// Together below `FRAME_MAX`, the least `max_message` that a side can announce, so that a report without its
+// typed part always fits into a frame.
 const MAX_MESSAGE: usize = 16 * 1024;
 const MAX_BACKTRACE: usize = 16 * 1024;
 const MAX_NAME: usize = 1024;
@@ -52,7 +52,7 @@ pub struct Report {
     /// The error's own text.
     pub message: String,
     /// The texts of its causes, outermost first.
-    #[serde(deserialize_with = "list::<_, MAX_CHAIN>")]
+    #[serde(deserialize_with = "list::<_, _, MAX_CHAIN>")]
     pub chain: Vec<String>,
     /// Where in the source: `file:line:column`.
     pub location: Option<String>,
@@ -65,9 +65,9 @@ pub struct Report {
     /// Name of the task it happened in.
     pub task: Option<String>,
     /// Paths of the actors that passed it on, nearest to the origin first.
-    #[serde(deserialize_with = "list::<_, MAX_RELAYS>")]
+    #[serde(deserialize_with = "list::<_, _, MAX_RELAYS>")]
     pub relays: Vec<String>,
-    /// The endpoint's own error, encoded. Left out if it does not fit into a frame of the peer.
+    /// The endpoint's own error, encoded. Left out if the peer does not accept a message of that length.
     pub typed: Option<Bytes>,
 }
 
@@ -130,7 +130,7 @@ impl Report {
     /// # Errors
     /// The body is not a report.
     pub fn from_bytes(body: &[u8]) -> Result<Report, DecodeError> {
-        decode(body)
+        known(body)
     }
 }
 

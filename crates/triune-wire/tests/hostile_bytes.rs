@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use triune_wire::{
-    BuildId, CancelCause, CancelMessage, Credit, FrameDecoder, FrameError, HANDSHAKE_MAX_FRAME, HEADER_LEN,
-    Header, Hello, Kind, Limits, Report, ReportKind, flag, split_request,
+    BuildId, CancelCause, CancelMessage, Codec, Credit, FRAME_MAX, FrameDecoder, FrameError, HEADER_LEN,
+    Header, Hello, Interface, Kind, MsgPack, Payload, Pieces, Postcard, Report, ReportKind, RequestHead,
+    TraceContext, flag,
 };
 
 /// xorshift64*: enough for bytes, and the same ones in every run.
@@ -29,6 +30,7 @@ impl Random {
 fn hello() -> Hello {
     let mut hello = Hello::new(BuildId::new([9; 16]), "actor", "root/ticker");
     hello.config = Bytes::from_static(b"settings");
+    hello.interfaces = vec![Interface::new::<MsgPack>("jobs").with("add", "call add(u32, u32) -> u32")];
     hello
 }
 
@@ -53,13 +55,30 @@ fn check_all(this: &Hello, bytes: &[u8]) {
         assert_eq!(again, Ok(hello));
     }
     if let Ok(report) = Report::from_bytes(bytes) {
-        assert!(Report::from_bytes(&report.to_bytes(HANDSHAKE_MAX_FRAME)).is_ok());
+        assert!(Report::from_bytes(&report.to_bytes(FRAME_MAX)).is_ok());
     }
     if let Ok(cancel) = CancelMessage::from_bytes(bytes) {
         assert!(CancelMessage::from_bytes(&cancel.to_bytes()).is_ok());
     }
     assert_eq!(Credit::from_bytes(bytes).is_some(), bytes.len() == 12);
-    assert_eq!(split_request(Bytes::copy_from_slice(bytes)).is_some(), bytes.len() >= 4);
+    if let Some((head, args)) = RequestHead::split(Bytes::copy_from_slice(bytes)) {
+        let (head, len) = head.to_bytes();
+        assert_eq!([&head[..len], &args].concat(), bytes);
+    }
+    if let Some((total, first)) = Pieces::split_first(Bytes::copy_from_slice(bytes)) {
+        assert!(total > FRAME_MAX && first.len() < total as usize);
+    }
+    check_codec::<Postcard>(bytes);
+    check_codec::<MsgPack>(bytes);
+}
+
+/// What a codec lets pass can be encoded again.
+fn check_codec<C: Codec>(bytes: &[u8]) {
+    type Value = (u8, String, Option<Vec<u16>>, Payload, std::collections::BTreeMap<String, i64>);
+    if let Ok(value) = C::decode_shared::<Value>(&Bytes::copy_from_slice(bytes)) {
+        let message = C::to_message(&value).expect("it was decoded, so it can be encoded");
+        assert_eq!(C::decode::<Value>(&message.into_bytes()), Ok(value));
+    }
 }
 
 #[test]
@@ -69,7 +88,7 @@ fn random_bytes_never_panic_a_decoder() {
     for _ in 0..20_000 {
         let bytes = random.bytes(96);
         let mut stream = BytesMut::from(&bytes[..]);
-        let mut decoder = FrameDecoder::handshake();
+        let mut decoder = FrameDecoder::new();
         while let Ok(Some(_)) = decoder.decode(&mut stream) {}
         check_all(&this, &bytes);
     }
@@ -120,7 +139,7 @@ fn frames_survive_any_cutting_of_the_stream() {
             Header::new(Kind::Call, id).frame(&body, &mut stream);
             sent.push((id, body));
         }
-        let mut decoder = FrameDecoder::new(&Limits::default());
+        let mut decoder = FrameDecoder::new();
         let (mut buffer, mut got) = (BytesMut::new(), Vec::new());
         while !stream.is_empty() {
             let cut = 1 + random.below(40).min(stream.len() - 1);
@@ -140,8 +159,8 @@ fn a_length_beyond_the_limit_is_refused_before_any_allocation() {
     header.len = u32::MAX;
     let mut buffer = BytesMut::from(&header.to_bytes()[..]);
     let before = buffer.capacity();
-    let error = FrameDecoder::new(&Limits::default()).decode(&mut buffer).unwrap_err();
-    assert!(matches!(error, FrameError::TooLarge { len: u32::MAX, max: 67_108_864, .. }), "{error}");
+    let error = FrameDecoder::new().decode(&mut buffer).unwrap_err();
+    assert!(matches!(error, FrameError::TooLarge { len: u32::MAX, max: FRAME_MAX, .. }), "{error}");
     assert_eq!(buffer.capacity(), before);
 }
 
@@ -150,7 +169,7 @@ fn a_stream_that_ends_inside_a_frame_is_truncated() {
     let mut whole = BytesMut::new();
     Header::new(Kind::Call, 1).frame(b"body", &mut whole);
     for len in 1..whole.len() {
-        let mut decoder = FrameDecoder::new(&Limits::default());
+        let mut decoder = FrameDecoder::new();
         let mut buffer = BytesMut::from(&whole[..len]);
         assert_eq!(decoder.decode(&mut buffer), Ok(None));
         let missing = if len < HEADER_LEN { HEADER_LEN - len } else { whole.len() - len };
@@ -164,14 +183,14 @@ fn a_stream_that_ends_inside_a_frame_is_truncated() {
 #[test]
 fn headers_with_what_this_version_does_not_have_are_refused() {
     let good = Header::new(Kind::Reply, 1).to_caller().to_bytes();
-    assert!(Header::parse(&good, 0).is_ok());
+    assert!(Header::parse(&good).is_ok());
     let with = |at: usize, value: u8| {
         let mut bytes = good;
         bytes[at] = value;
-        Header::parse(&bytes, 0).unwrap_err()
+        Header::parse(&bytes).unwrap_err()
     };
     assert!(matches!(with(4, 0), FrameError::UnknownKind { .. }));
-    assert!(matches!(with(4, 14), FrameError::UnknownKind { .. }));
+    assert!(matches!(with(4, 16), FrameError::UnknownKind { .. }));
     assert!(matches!(with(5, 0), FrameError::Flags { .. }), "only a callee sends REPLY");
     assert!(matches!(with(5, flag::TO_CALLER | 0x80), FrameError::Flags { .. }));
     assert!(matches!(with(4, Kind::Call as u8), FrameError::Flags { .. }), "only a caller sends CALL");
@@ -180,9 +199,72 @@ fn headers_with_what_this_version_does_not_have_are_refused() {
 
 #[test]
 fn a_list_of_many_empty_texts_is_refused_while_it_is_read() {
-    // Kind, empty type name, empty message, then a chain that claims a million texts of one byte each.
-    let mut bytes = vec![0, 0, 0];
-    bytes.extend([0xc0, 0x84, 0x3d]);
-    bytes.extend(vec![0; 1_000_000]);
-    assert!(Report::from_bytes(&bytes).is_err());
+    // A report whose chain claims a million empty texts, of one byte each.
+    let whole = Report::new(ReportKind::Error, "x").to_bytes(FRAME_MAX);
+    let chain = whole.windows(6).position(|key| key == b"\xa5chain").unwrap() + 6;
+    let mut bytes = whole[..chain].to_vec();
+    bytes.extend([0xdd, 0x00, 0x0f, 0x42, 0x40]);
+    bytes.extend(vec![0xa0; 1_000_000]);
+    bytes.extend(&whole[chain + 1..]);
+    let error = Report::from_bytes(&bytes).unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert!(reason.contains("at most 16"), "{reason}");
+}
+
+#[test]
+fn values_that_are_nested_too_deep_are_refused() {
+    // As a list in a list in a list; a decoder that follows it exhausts the stack.
+    let bytes = vec![0x91; 1_000_000];
+    assert!(MsgPack::decode::<serde::de::IgnoredAny>(&bytes).is_err());
+    // A HELLO skips what it does not know, but not to any depth.
+    let whole = hello().to_bytes().unwrap();
+    let mut body = whole[..24].to_vec();
+    body.extend(b"\x81\xa1x");
+    body.extend(&bytes);
+    assert!(hello().accept(&body).is_err());
+}
+
+#[test]
+fn pieces_must_add_up_to_their_total() {
+    let total = FRAME_MAX + 10;
+    let mut first = total.to_le_bytes().to_vec();
+    first.extend([1; 5]);
+    let (declared, piece) = Pieces::split_first(first.into()).unwrap();
+    assert_eq!((declared, piece.len()), (total, 5));
+    let mut pieces = Pieces::begin(declared, &piece, true);
+    assert_eq!(pieces.add(&[2; FRAME_MAX as usize]), Ok(false));
+    assert_eq!(pieces.add(&[3; 6]), Err("the pieces are longer than the message"));
+    let mut pieces = Pieces::begin(declared, &piece, true);
+    assert_eq!(pieces.add(&[2; FRAME_MAX as usize]), Ok(false));
+    assert_eq!(pieces.add(&[3; 5]), Ok(true));
+    assert_eq!(pieces.into_body().unwrap().len(), total as usize);
+}
+
+#[test]
+fn a_total_that_needs_no_pieces_is_refused() {
+    let body = |total: u32, len: usize| {
+        let mut body = total.to_le_bytes().to_vec();
+        body.extend(vec![0; len]);
+        Pieces::split_first(body.into())
+    };
+    assert!(body(FRAME_MAX, 100).is_none(), "it fits into a frame");
+    assert!(body(FRAME_MAX + 1, 0).is_none(), "nothing comes with it");
+    assert!(body(FRAME_MAX + 1, FRAME_MAX as usize + 1).is_none(), "it is complete already");
+    assert!(body(FRAME_MAX + 1, 1).is_some());
+    assert!(Pieces::split_first(Bytes::from_static(&[1, 2, 3])).is_none());
+}
+
+#[test]
+fn the_head_of_a_request_has_only_what_this_version_knows() {
+    let mut head = RequestHead::new(7);
+    head.deadline = Some(std::time::Duration::from_micros(1_500));
+    head.trace = Some(TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 });
+    let (bytes, len) = head.to_bytes();
+    let whole = Bytes::copy_from_slice(&bytes[..len]);
+    assert_eq!(RequestHead::split(whole.clone()), Some((head, Bytes::new())));
+    for short in 0..len {
+        assert_eq!(RequestHead::split(whole.slice(..short)), None, "{short} bytes");
+    }
+    let unknown = Bytes::from_static(&[0, 0, 0, 0, 0x80]);
+    assert_eq!(RequestHead::split(unknown), None);
 }

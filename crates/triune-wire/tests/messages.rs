@@ -4,8 +4,8 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use triune_wire::{
-    BuildId, CancelCause, CancelMessage, Credit, HANDSHAKE_MAX_FRAME, Hello, HelloError, Report, ReportKind,
-    decode, encode, request_head, split_request, to_bytes,
+    BuildId, CancelCause, CancelMessage, Credit, FRAME_MAX, Hello, HelloError, Report, ReportKind, decode,
+    encode, to_bytes,
 };
 
 fn hello(name: &str) -> Hello {
@@ -23,8 +23,8 @@ fn a_hello_survives_the_wire() {
 #[test]
 fn the_head_of_a_hello_is_fixed() {
     let body = hello("w1").to_bytes().unwrap();
-    assert_eq!(&body[..6], b"TRIU\x01\x00");
-    assert_eq!(body[6..22], [1; 16]);
+    assert_eq!(&body[..8], b"TRIU\x01\x00\x01\x00");
+    assert_eq!(body[8..24], [1; 16]);
 }
 
 #[test]
@@ -37,11 +37,31 @@ fn a_foreign_protocol_is_named() {
 #[test]
 fn another_version_is_named_though_the_rest_cannot_be_read() {
     let mut body = hello("w1").to_bytes().unwrap().to_vec();
-    body[4] = 9;
-    body.truncate(22);
+    (body[4], body[6]) = (9, 7);
+    body.truncate(24);
     let error = hello("root").accept(&body).unwrap_err();
-    assert!(matches!(error, HelloError::Version { this: 1, other: 9, .. }));
-    assert!(error.to_string().contains("this side: 1, other side: 9"), "{error}");
+    assert!(matches!(error, HelloError::Version { this: [1, 1], other: [7, 9], .. }));
+    assert!(error.to_string().contains("this side: 1, other side: 7 to 9"), "{error}");
+}
+
+#[test]
+fn the_newest_version_that_both_speak_is_spoken() {
+    let speaks = |oldest, newest| {
+        let mut side = hello("side");
+        (side.oldest_protocol, side.protocol) = (oldest, newest);
+        side
+    };
+    let agree = |one: &Hello, other: &Hello| {
+        let here = one.accept(&other.to_bytes().unwrap()).map(|peer| peer.protocol);
+        let there = other.accept(&one.to_bytes().unwrap()).map(|peer| peer.protocol);
+        assert_eq!(here.is_ok(), there.is_ok(), "both come to the same judgement");
+        assert!(here.is_err() || here == there);
+        here.ok()
+    };
+    assert_eq!(agree(&speaks(1, 3), &speaks(2, 9)), Some(3));
+    assert_eq!(agree(&speaks(1, 9), &speaks(2, 3)), Some(3));
+    assert_eq!(agree(&speaks(1, 1), &speaks(2, 3)), None);
+    assert_eq!(agree(&speaks(3, 2), &speaks(2, 3)), None, "its range is empty");
 }
 
 #[test]
@@ -65,7 +85,7 @@ fn limits_under_which_no_link_can_work_are_refused_by_both_sides() {
 #[test]
 fn a_hello_that_is_too_long_is_not_sent() {
     let mut long = hello("w1");
-    long.config = Bytes::from(vec![0; HANDSHAKE_MAX_FRAME as usize]);
+    long.config = Bytes::from(vec![0; FRAME_MAX as usize]);
     let error = long.to_bytes().unwrap_err().to_string();
     assert!(error.contains("shorten its name or settings"), "{error}");
 }
@@ -91,8 +111,8 @@ fn a_huge_report_is_shortened_and_says_so() {
     report.path = Some(huge.clone());
     report.task = Some(huge.clone());
     report.typed = Some(Bytes::from(huge));
-    let body = report.to_bytes(HANDSHAKE_MAX_FRAME);
-    assert!(body.len() <= HANDSHAKE_MAX_FRAME as usize, "{} bytes", body.len());
+    let body = report.to_bytes(FRAME_MAX);
+    assert!(body.len() <= FRAME_MAX as usize, "{} bytes", body.len());
     let got = Report::from_bytes(&body).unwrap();
     assert!(got.message.ends_with("… (2097152 bytes in all, shortened)"));
     assert_eq!(got.chain.last().unwrap(), "… (85 more, shortened)");
@@ -142,9 +162,6 @@ fn a_cancel_message_survives_the_wire_and_is_bounded() {
 fn fixed_bodies_survive_the_wire() {
     let credit = Credit { items: 32, bytes: 1 << 40 };
     assert_eq!(Credit::from_bytes(&credit.to_bytes()), Some(credit));
-    let body = Bytes::from([&request_head(7)[..], b"args"].concat());
-    assert_eq!(split_request(body), Some((7, Bytes::from_static(b"args"))));
-    assert_eq!(split_request(Bytes::from_static(b"abc")), None);
 }
 
 #[test]

@@ -27,12 +27,12 @@ pub(crate) const ROLE: &str = "worker";
 static WORKER: Role = Role { name: ROLE, main };
 
 /// Arguments and results are data of the same program: larger than what peers usually may send, and still bounded.
-const MAX_FRAME: u32 = 256 * 1024 * 1024;
+const MAX_MESSAGE: u32 = 256 * 1024 * 1024;
 
 /// What both sides of a worker's link say about themselves.
 pub(crate) fn hello(role: &str, name: &str) -> Hello {
     let mut hello = Hello::new(BuildId::new(build_id()), role, name);
-    hello.limits.max_frame = MAX_FRAME;
+    hello.limits.max_message = MAX_MESSAGE;
     hello
 }
 
@@ -100,7 +100,7 @@ fn answer(server: &mut Server, call: &BlockingCall, output: &mut Vec<u8>, name: 
 }
 
 fn fits(server: &Server, output: &[u8]) -> Result<(), Box<Report>> {
-    let limit = server.peer().limits.max_frame;
+    let limit = server.peer().limits.max_message;
     if output.len() <= limit as usize {
         return Ok(());
     }

@@ -105,6 +105,14 @@ pub use triune_scope::{
 };
 pub use triune_worker as worker;
 
+pub mod wire {
+    //! What travels between processes: codecs, byte strings that are not copied, interfaces.
+    pub use triune_wire::{
+        Codec, DecodeError, Difference, EncodeError, Fingerprint, Interface, Message, MsgPack, Payload,
+        Postcard, bytes_field,
+    };
+}
+
 pub mod prelude {
     //! What a program that uses triune imports in one go.
     //!

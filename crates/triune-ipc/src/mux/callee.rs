@@ -3,9 +3,12 @@
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use triune_wire::{CancelCause, CancelMessage, Frame, Header, Kind, Report, ReportKind, split_request};
+use tokio::time::Instant;
+use triune_wire::{
+    CancelCause, CancelMessage, Frame, Header, Kind, Message, Report, ReportKind, RequestHead, TraceContext,
+};
 
-use super::outgoing::Lane;
+use super::outgoing::{Lane, body};
 use super::state::{State, body_error};
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
@@ -16,6 +19,8 @@ pub(crate) struct Arrived {
     pub(crate) id: u64,
     pub(crate) target: u32,
     pub(crate) args: Bytes,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) is_dialog: bool,
 }
 
@@ -39,13 +44,20 @@ impl Served {
 impl State {
     /// CALL or OPEN came in.
     pub(super) fn on_request(&mut self, frame: Frame, wakes: &mut Wakes) -> Result<(), ProtocolError> {
-        let Frame { kind, id, body, .. } = frame;
+        self.check_request(frame.kind, frame.id)?;
+        self.take_request(frame, wakes)
+    }
+
+    /// Whether a request may begin now.
+    pub(super) fn check_request(&mut self, kind: Kind, id: u64) -> Result<(), ProtocolError> {
         if id <= self.last_seen {
             return Err(ProtocolError::Unexpected { kind, id, reason: "ids of requests must grow" });
         }
         // An answer that was not written yet still counts: else a peer that sends requests and does not
         // read their answers could make us hold any number of them.
-        if self.served.len() + self.out.terminals() >= self.this.max_in_flight as usize {
+        if self.served.len() + self.partials.requests + self.out.terminals()
+            >= self.this.max_in_flight as usize
+        {
             return Err(ProtocolError::Overrun { kind, id, bound: "the limit of requests in flight" });
         }
         if self.served_bytes >= self.this.max_request_bytes {
@@ -55,9 +67,20 @@ impl State {
                 bound: "the limit of bytes of requests in flight",
             });
         }
-        let (target, args) = split_request(body)
-            .ok_or_else(|| ProtocolError::Body { kind, reason: "shorter than its head of 4 bytes".into() })?;
         self.last_seen = id;
+        Ok(())
+    }
+
+    /// A request that may begin is complete.
+    pub(super) fn take_request(&mut self, frame: Frame, wakes: &mut Wakes) -> Result<(), ProtocolError> {
+        let Frame { kind, id, body, .. } = frame;
+        let (head, args) = RequestHead::split(body)
+            .ok_or_else(|| ProtocolError::Body { kind, reason: "its head cannot be read".into() })?;
+        if args.len() > self.this.max_message as usize {
+            return Err(ProtocolError::Overrun { kind, id, bound: "the limit of a message" });
+        }
+        let RequestHead { target, deadline, trace, .. } = head;
+        let deadline = deadline.and_then(|left| Instant::now().checked_add(left));
         let held = args.len() as u64;
         self.served_bytes += held;
         let is_dialog = kind == Kind::Open;
@@ -69,7 +92,7 @@ impl State {
         } else if self.incoming_gone {
             self.answer(id, Err(refusal()), wakes);
         } else {
-            self.arrived.push_back(Arrived { id, target, args, is_dialog });
+            self.arrived.push_back(Arrived { id, target, args, deadline, trace, is_dialog });
             wakes.wake(self.incoming.take());
         }
         Ok(())
@@ -85,7 +108,7 @@ impl State {
         } else if let Some(served) = self.served.get_mut(&id) {
             served.cancel.get_or_insert(message);
             served.wake_all(wakes);
-        } else if id > self.last_seen {
+        } else if id > self.last_seen || self.partials.has_request(id) {
             if self.early_cancels.len() >= self.this.max_in_flight as usize {
                 return Err(ProtocolError::Overrun { kind, id, bound: "the limit of requests in flight" });
             }
@@ -114,21 +137,26 @@ impl State {
     }
 
     /// Sends the terminal frame of a request, if it has none yet.
-    pub(crate) fn answer(&mut self, id: u64, result: Result<Bytes, Report>, wakes: &mut Wakes) {
+    pub(crate) fn answer(&mut self, id: u64, result: Result<Message, Report>, wakes: &mut Wakes) {
         let Some(mut served) = self.served.remove(&id) else { return };
+        self.partials.discard(id);
         self.served_bytes -= served.held;
         served.wake_all(wakes);
         if self.end.is_some() {
             return;
         }
-        let max = self.peer.max_frame;
+        if served.cancel.is_some() {
+            // The answer to a cancel must not wait for the rest of a long item.
+            self.out.give_up((id, true));
+        }
+        let max = self.peer.max_message;
         let result = match result {
             Ok(value) if value.len() > max as usize => Err(too_large(value.len(), max)),
             other => other,
         };
-        let (kind, body) = match result {
+        let (kind, message) = match result {
             Ok(value) => (Kind::Reply, value),
-            Err(report) => (Kind::Error, report.to_bytes(max)),
+            Err(report) => (Kind::Error, body(report.to_bytes(max))),
         };
         // The terminal frame is the last of its id, so it must not overtake the items of its dialog.
         let lane = match (kind, served.stream.is_some_and(|stream| stream.started)) {
@@ -136,15 +164,15 @@ impl State {
             (Kind::Reply, false) => Lane::Call,
             (_, false) => Lane::Control,
         };
-        self.out.push_terminal(lane, Header::new(kind, id).to_caller(), body);
+        self.out.push_terminal(lane, Header::new(kind, id).to_caller(), message);
     }
 
     /// Sends STARTED.
-    pub(crate) fn start(&mut self, id: u64, value: Bytes) -> Result<(), CallEnd> {
+    pub(crate) fn start(&mut self, id: u64, value: Message) -> Result<(), CallEnd> {
         if let Some(end) = &self.end {
             return Err(CallEnd::Lost(end.clone()));
         }
-        let (len, max) = (value.len(), self.peer.max_frame as usize);
+        let (len, max) = (value.len(), self.peer.max_message as usize);
         if len > max {
             return Err(CallEnd::TooLarge { len, max });
         }
@@ -224,7 +252,7 @@ fn refusal() -> Report {
 
 fn too_large(len: usize, max: u32) -> Report {
     let text = format!(
-        "the result has {len} bytes, the caller accepts {max}: raise its limit `max_frame` or send the data in \
+        "the result has {len} bytes, the caller accepts {max}: raise its limit `max_message` or send the data in \
          pieces"
     );
     Report::new(ReportKind::Protocol, text)

@@ -7,13 +7,14 @@
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use triune_wire::{CancelMessage, Frame, Header, Kind, REQUEST_HEAD_LEN, Report, request_head};
+use tokio::time::Instant;
+use triune_wire::{CancelMessage, Frame, Header, Kind, Message, REQUEST_HEAD_MAX, Report, RequestHead};
 
-use super::outgoing::Lane;
+use super::outgoing::{Lane, body};
 use super::state::{State, body_error};
 use super::stream::{Stream, StreamKey};
 use super::wake::{Wakes, register};
-use crate::{CallEnd, LinkEnd, ProtocolError};
+use crate::{CallEnd, CallOptions, LinkEnd, ProtocolError};
 
 /// Bits of an id that hold the index of its flight.
 const INDEX_BITS: u32 = 16;
@@ -25,8 +26,9 @@ pub(crate) struct Request {
     pub(super) id: u64,
     ticket: u64,
     target: u32,
+    options: CallOptions,
     /// Until it is queued for the socket.
-    args: Bytes,
+    args: Message,
     args_len: u64,
     /// Chunk that it was queued in.
     seq: u64,
@@ -37,6 +39,14 @@ pub(crate) struct Request {
     pub(super) dialog: Option<Box<Dialog>>,
 }
 
+/// What a request asks for.
+pub(crate) struct Asked {
+    pub(crate) target: u32,
+    pub(crate) args: Message,
+    pub(crate) options: CallOptions,
+    pub(crate) is_dialog: bool,
+}
+
 /// What a dialog has more than a call.
 pub(super) struct Dialog {
     pub(super) stream: Stream,
@@ -44,11 +54,22 @@ pub(super) struct Dialog {
     first_waker: Option<Waker>,
 }
 
+impl Request {
+    /// What goes before its arguments.
+    fn head(&self) -> ([u8; REQUEST_HEAD_MAX], usize) {
+        let mut head = RequestHead::new(self.target);
+        head.deadline = self.options.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        head.trace = self.options.trace;
+        head.to_bytes()
+    }
+}
+
 impl State {
     /// Makes a request and gives its slot.
-    pub(crate) fn request(&mut self, target: u32, args: Bytes, is_dialog: bool) -> usize {
-        let max = self.peer.max_frame as usize;
-        let len = args.len() + REQUEST_HEAD_LEN;
+    pub(crate) fn request(&mut self, asked: Asked) -> usize {
+        let Asked { target, args, options, is_dialog } = asked;
+        let max = self.peer.max_message as usize;
+        let len = args.len();
         let terminal = if let Some(end) = &self.end {
             Some(CallEnd::NotSent(end.clone()))
         } else if self.goodbye {
@@ -68,6 +89,7 @@ impl State {
             id: 0,
             ticket: self.next_ticket,
             target,
+            options,
             args_len: args.len() as u64,
             args,
             seq: 0,
@@ -105,13 +127,24 @@ impl State {
             let kind = if request.dialog.is_some() { Kind::Open } else { Kind::Call };
             let args = std::mem::take(&mut request.args);
             let header = Header::new(kind, request.id);
-            request.seq = self.out.push(Lane::Call, header, &request_head(request.target), args);
+            let (head, len) = request.head();
+            request.seq = self.out.push(Lane::Call, header, &head[..len], args);
         }
     }
 
-    fn slot_of(&self, id: u64) -> Option<usize> {
+    pub(super) fn slot_of(&self, id: u64) -> Option<usize> {
         let slot = *self.flights.get(id as usize % MAX_FLIGHTS)?;
         (self.requests.get(slot)?.id == id).then_some(slot)
+    }
+
+    /// Whether an answer in pieces may begin.
+    pub(super) fn check_answer(&self, kind: Kind, id: u64) -> Result<(), ProtocolError> {
+        let reason = match self.slot_of(id).map(|slot| &self.requests[slot].dialog) {
+            None => "no such request is in flight",
+            Some(None) if kind == Kind::Started => "the request is a call, not a dialog",
+            Some(_) => return Ok(()),
+        };
+        Err(ProtocolError::Unexpected { kind, id, reason })
     }
 
     /// A frame of the callee of one of our requests came in.
@@ -163,7 +196,7 @@ impl State {
     fn finish(&mut self, slot: usize, terminal: Result<Bytes, CallEnd>, wakes: &mut Wakes) {
         let request = &mut self.requests[slot];
         request.terminal = Some(terminal);
-        request.args = Bytes::new();
+        request.args = Message::default();
         wakes.wake(request.waker.take());
         if let Some(dialog) = request.dialog.as_deref_mut() {
             wakes.wake(dialog.first_waker.take());
@@ -172,6 +205,8 @@ impl State {
         if request.id != 0 {
             self.flight_bytes -= request.args_len;
             self.flights.remove(request.id as usize % MAX_FLIGHTS);
+            // Nobody over there waits for the rest of an item.
+            self.out.give_up((request.id, false));
         }
         if request.handles == 0 {
             self.requests.remove(slot);
@@ -187,7 +222,8 @@ impl State {
         if request.id != 0 {
             // May overtake its CALL, which is in another lane; the callee keeps it in mind.
             let header = Header::new(Kind::Cancel, request.id);
-            self.out.push(Lane::Control, header, &[], message.to_bytes());
+            self.out.push(Lane::Control, header, &[], body(message.to_bytes()));
+            self.out.give_up((request.id, false));
             return;
         }
         self.finish(slot, Err(CallEnd::Cancelled(message)), wakes);

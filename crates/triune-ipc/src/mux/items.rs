@@ -3,13 +3,14 @@
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use triune_wire::{Header, Kind};
+use triune_wire::{Header, Kind, Message};
 
+use super::chunk::Key;
 use super::outgoing::Lane;
 use super::state::State;
-use super::stream::StreamKey;
+use super::stream::{Stream, StreamKey};
 use super::wake::{Wakes, register};
-use crate::{CallEnd, SendErrorKind};
+use crate::{CallEnd, ProtocolError, SendErrorKind};
 
 impl State {
     /// The header of a frame of this kind for this stream, if such a frame may still be sent.
@@ -39,21 +40,21 @@ impl State {
         let Some(stream) = self.stream(key).filter(|stream| stream.credit_due) else { return };
         let (credit, flags) = stream.take_credit();
         header.flags |= flags;
-        self.out.push(Lane::Control, header, &credit.to_bytes(), Bytes::new());
+        self.out.push(Lane::Control, header, &credit.to_bytes(), Message::default());
     }
 
     /// Sends an item, or says why not; without credit or room, registers the waker.
     pub(crate) fn poll_send(
         &mut self,
         key: StreamKey,
-        item: &Bytes,
+        item: &Message,
         waker: Option<&Waker>,
         wakes: &mut Wakes,
     ) -> Poll<Result<(), SendErrorKind>> {
         if let Some(why) = self.send_refusal(key) {
             return Poll::Ready(Err(why));
         }
-        let max = self.peer.max_frame as usize;
+        let max = self.peer.max_message as usize;
         if item.len() > max {
             return Poll::Ready(Err(SendErrorKind::TooLarge { len: item.len(), max }));
         }
@@ -80,6 +81,27 @@ impl State {
             self.out.push(Lane::Bulk, header, &[], item.clone());
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The stream that an item with this key belongs to, if its dialog goes on.
+    pub(super) fn stream_of(&mut self, (id, to_caller): Key) -> Option<&mut Stream> {
+        let key = if to_caller { StreamKey::Ours(self.slot_of(id)?) } else { StreamKey::Theirs(id) };
+        self.stream(key)
+    }
+
+    /// An item in pieces begins. `Ok(false)`: it is to be thrown away.
+    pub(super) fn begin_item(&mut self, key: Key, total: usize) -> Result<bool, ProtocolError> {
+        let (kind, id) = (Kind::Item, key.0);
+        // It was on its way when the terminal frame was sent.
+        let is_late = !key.1 && id <= self.last_seen && !self.served.contains_key(&id);
+        match self.stream_of(key) {
+            Some(stream) => {
+                stream.begin_item(id, total)?;
+                Ok(!stream.receiver_gone)
+            }
+            None if is_late => Ok(false),
+            None => Err(ProtocolError::Unexpected { kind, id, reason: "there is no such dialog" }),
+        }
     }
 
     fn send_refusal(&self, key: StreamKey) -> Option<SendErrorKind> {
@@ -110,7 +132,7 @@ impl State {
         if self.end.is_none()
             && let Some(header) = self.header(key, Kind::End)
         {
-            self.out.push(Lane::Bulk, header, &[], Bytes::new());
+            self.out.push(Lane::Bulk, header, &[], Message::default());
         }
     }
 

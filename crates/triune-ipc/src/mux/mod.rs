@@ -14,14 +14,17 @@
 
 mod callee;
 mod caller;
+mod chunk;
 mod items;
 mod outgoing;
+mod partial;
 mod state;
 mod stream;
 mod wake;
 
 pub(crate) use callee::Arrived;
-pub(crate) use outgoing::Chunk;
+pub(crate) use caller::Asked;
+pub(crate) use chunk::Chunk;
 pub(crate) use state::Shared;
 pub(crate) use stream::StreamKey;
 pub(crate) use wake::Wakes;

@@ -1,17 +1,22 @@
-//! What waits for the socket: three lanes of chunks of whole frames.
+//! What waits for the socket: three lanes of chunks of whole frames, and the long messages.
 //!
 //! Small bodies are copied into the chunk, so that many frames go out in one write; a large one ends its
-//! chunk and goes out from where it is.
+//! chunk and goes out from where it is. A message that is longer than a frame begins in its lane and goes on
+//! in pieces, which take turns with each other and with the bulk lane.
 //!
 //! Invariants:
-//! 1. A chunk holds whole frames, so control frames can be put in front of any chunk that is not started.
-//! 2. Within a lane, frames keep their order. A bulk chunk is taken only while no call chunk waits, so a
-//!    bulk frame never overtakes a call frame that was queued before it (STARTED before its ITEMs).
+//! 1. A chunk holds whole frames, so frames can be put in front of any chunk that is not started.
+//! 2. Frames of one request and direction keep their order, but for the control lane: within a lane by its
+//!    queue; a bulk chunk is taken only while no call chunk waits (STARTED before its ITEMs); and what follows
+//!    a long message waits until its last piece was taken.
+//! 3. Control and call frames wait for what is partly written and for nothing else, whatever is queued.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use triune_wire::{HEADER_LEN, Header};
+use triune_wire::{FRAME_MAX, Header, Kind, Message, TOTAL_LEN, flag, total_head};
+
+use super::chunk::{Behind, Chunk, Key, Long, framed, with_len};
 
 /// A chunk is closed when it has reached this size, in bytes; it bounds what a control frame waits for.
 const CHUNK: usize = 32 * 1024;
@@ -23,47 +28,22 @@ const BATCH: usize = 256 * 1024;
 const SPARE: usize = 4;
 
 /// Which frames go first.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lane {
     Control,
     Call,
     Bulk,
 }
 
-/// Some whole frames, and how much of them was written.
-pub(crate) struct Chunk {
-    head: Vec<u8>,
-    tail: Bytes,
-    written: usize,
-    lane: Lane,
-    /// Chunks of the call lane are written in this order.
-    seq: u64,
-    /// How many terminal frames are in it: they count as in flight until they are written.
-    terminals: usize,
-}
-
-impl Chunk {
-    fn len(&self) -> usize {
-        self.head.len() + self.tail.len()
-    }
-
-    pub(crate) const fn is_started(&self) -> bool {
-        self.written > 0
-    }
-
-    /// What is still to be written.
-    pub(crate) fn rest(&self) -> [&[u8]; 2] {
-        let head = self.head.get(self.written..).unwrap_or_default();
-        let tail = &self.tail[self.written.saturating_sub(self.head.len())..];
-        [head, tail]
-    }
-}
-
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    control: VecDeque<Chunk>,
-    call: VecDeque<Chunk>,
-    bulk: VecDeque<Chunk>,
+    lanes: [VecDeque<Chunk>; 3],
+    /// Long messages whose first frame is still in a lane.
+    beginning: Vec<Long>,
+    /// Long messages whose pieces take turns.
+    turns: VecDeque<Long>,
+    /// The bulk lane had the last turn.
+    bulk_was_last: bool,
     spare: Vec<Vec<u8>>,
     /// Bytes that are queued here or taken by the driver and not yet written.
     queued: usize,
@@ -84,7 +64,7 @@ impl Outgoing {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.call.is_empty() && self.bulk.is_empty()
+        self.turns.is_empty() && self.lanes.iter().all(VecDeque::is_empty)
     }
 
     /// Whether any byte of the chunk with this number may have reached the other side.
@@ -93,47 +73,98 @@ impl Outgoing {
     }
 
     /// Queues a frame whose body is `prefix` and `body`; gives the number of its chunk.
-    pub(crate) fn push(&mut self, lane: Lane, mut header: Header, prefix: &[u8], body: Bytes) -> u64 {
-        let len = prefix.len() + body.len();
-        header.len = u32::try_from(len).expect("bodies are checked against max_frame before they are queued");
-        self.queued += HEADER_LEN + len;
-        let lane_chunks = match lane {
-            Lane::Control => &mut self.control,
-            Lane::Call => &mut self.call,
-            Lane::Bulk => &mut self.bulk,
-        };
-        if lane_chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK || !chunk.tail.is_empty()) {
-            self.next_seq += 1;
-            lane_chunks.push_back(Chunk {
-                head: self.spare.pop().unwrap_or_default(),
-                tail: Bytes::new(),
-                written: 0,
-                lane,
-                seq: self.next_seq,
-                terminals: 0,
-            });
-        }
-        let chunk = lane_chunks.back_mut().expect("there is one, or it was just pushed");
-        chunk.head.extend_from_slice(&header.to_bytes());
-        chunk.head.extend_from_slice(prefix);
-        if body.len() <= INLINE {
-            chunk.head.extend_from_slice(&body);
-        } else {
-            chunk.tail = body;
-        }
-        chunk.seq
+    pub(crate) fn push(&mut self, lane: Lane, header: Header, prefix: &[u8], body: Message) -> u64 {
+        self.enqueue(lane, header, prefix, body, false)
     }
 
     /// Queues a terminal frame.
-    pub(crate) fn push_terminal(&mut self, lane: Lane, header: Header, body: Bytes) {
-        self.push(lane, header, &[], body);
-        let lane_chunks = match lane {
-            Lane::Control => &mut self.control,
-            Lane::Call => &mut self.call,
-            Lane::Bulk => &mut self.bulk,
-        };
-        lane_chunks.back_mut().expect("the frame was just pushed").terminals += 1;
+    pub(crate) fn push_terminal(&mut self, lane: Lane, header: Header, body: Message) {
         self.terminals += 1;
+        self.enqueue(lane, header, &[], body, true);
+    }
+
+    fn enqueue(
+        &mut self,
+        lane: Lane,
+        header: Header,
+        prefix: &[u8],
+        body: Message,
+        is_terminal: bool,
+    ) -> u64 {
+        let len = prefix.len() + body.len();
+        self.queued += framed(len);
+        if lane == Lane::Bulk
+            && let Some(long) = self.long(key(header))
+        {
+            long.behind.push(Behind { header, body, is_terminal });
+            return 0;
+        }
+        if len > FRAME_MAX as usize {
+            return self.begin(lane, header, prefix, body, is_terminal);
+        }
+        let chunk = self.open_chunk(lane);
+        chunk.push_header(with_len(header, len));
+        chunk.head.extend_from_slice(prefix);
+        if body.len() <= INLINE {
+            body.parts().for_each(|part| chunk.head.extend_from_slice(part));
+        } else {
+            body.into_parts().filter(|part| !part.is_empty()).for_each(|part| chunk.push_tail(part));
+        }
+        chunk.terminals += usize::from(is_terminal);
+        chunk.seq
+    }
+
+    /// Queues the first frame of a message that is longer than a frame.
+    fn begin(
+        &mut self,
+        lane: Lane,
+        mut header: Header,
+        prefix: &[u8],
+        body: Message,
+        is_terminal: bool,
+    ) -> u64 {
+        header.flags |= flag::PIECES;
+        let total = u32::try_from(prefix.len() + body.len())
+            .expect("messages are checked against max_message before they are queued");
+        let key = key(header);
+        let mut long = Long::new(key, body.into_parts(), is_terminal);
+        self.queued += TOTAL_LEN;
+        let chunk = self.open_chunk(lane);
+        chunk.push_header(with_len(header, FRAME_MAX as usize));
+        chunk.head.extend_from_slice(&total_head(total));
+        chunk.head.extend_from_slice(prefix);
+        long.take(FRAME_MAX as usize - TOTAL_LEN - prefix.len(), chunk);
+        chunk.begins = Some(key);
+        let seq = chunk.seq;
+        self.beginning.push(long);
+        seq
+    }
+
+    /// The last chunk of the lane, if frames can still be added to it, or a new one.
+    fn open_chunk(&mut self, lane: Lane) -> &mut Chunk {
+        let chunks = &mut self.lanes[lane as usize];
+        if chunks.back().is_none_or(|chunk| chunk.len() >= CHUNK || chunk.is_closed()) {
+            self.next_seq += 1;
+            chunks.push_back(Chunk::new(self.spare.pop().unwrap_or_default(), lane, self.next_seq));
+        }
+        chunks.back_mut().expect("there is one, or it was just pushed")
+    }
+
+    /// The long message of this request and direction that is not written to its end.
+    fn long(&mut self, key: Key) -> Option<&mut Long> {
+        if self.beginning.is_empty() && self.turns.is_empty() {
+            return None;
+        }
+        self.beginning.iter_mut().chain(&mut self.turns).find(|long| long.key == key)
+    }
+
+    /// Gives up the long message of this request and direction, and what waits behind it: nobody wants it.
+    pub(crate) fn give_up(&mut self, key: Key) {
+        let Some(long) = self.long(key) else { return };
+        let behind = std::mem::take(&mut long.behind);
+        let left = long.give_up() + behind.iter().map(|frame| framed(frame.body.len())).sum::<usize>();
+        self.queued -= left;
+        self.terminals -= behind.iter().filter(|frame| frame.is_terminal).count();
     }
 
     /// Whether more control frames should be made now, although some of the batch are not written yet. Those
@@ -144,21 +175,64 @@ impl Outgoing {
 
     /// Moves what goes out next into the batch of the driver.
     pub(crate) fn take(&mut self, batch: &mut VecDeque<Chunk>) {
-        // Behind a chunk that is partly written, and behind earlier control frames.
         let mut at = 0;
-        while batch.get(at).is_some_and(|chunk| chunk.written > 0 || chunk.lane == Lane::Control) {
-            at += 1;
-        }
-        for chunk in self.control.drain(..) {
-            batch.insert(at, chunk);
-            at += 1;
+        for lane in [Lane::Control, Lane::Call] {
+            // Behind a chunk that is partly written, and behind earlier frames of the lane.
+            while batch.get(at).is_some_and(|chunk| chunk.is_started() || chunk.lane <= lane) {
+                at += 1;
+            }
+            while let Some(chunk) = self.next_of(lane) {
+                batch.insert(at, chunk);
+                at += 1;
+            }
         }
         let mut bytes: usize = batch.iter().map(Chunk::len).sum();
         while bytes < BATCH {
-            let Some(chunk) = self.call.pop_front().or_else(|| self.bulk.pop_front()) else { break };
+            let turn = if self.bulk_was_last { self.next_piece() } else { self.next_of(Lane::Bulk) };
+            self.bulk_was_last = !self.bulk_was_last;
+            let other = || if self.bulk_was_last { self.next_piece() } else { self.next_of(Lane::Bulk) };
+            let Some(chunk) = turn.or_else(other) else { break };
             bytes += chunk.len();
             batch.push_back(chunk);
         }
+    }
+
+    fn next_of(&mut self, lane: Lane) -> Option<Chunk> {
+        let chunk = self.lanes[lane as usize].pop_front()?;
+        if let Some(key) = chunk.begins
+            && let Some(at) = self.beginning.iter().position(|long| long.key == key)
+        {
+            let long = self.beginning.remove(at);
+            self.turns.push_back(long);
+        }
+        Some(chunk)
+    }
+
+    /// A piece of the long message whose turn it is.
+    fn next_piece(&mut self) -> Option<Chunk> {
+        let mut long = self.turns.pop_front()?;
+        let len = long.left().min(FRAME_MAX as usize);
+        self.next_seq += 1;
+        let mut chunk = Chunk::new(self.spare.pop().unwrap_or_default(), Lane::Bulk, self.next_seq);
+        let (id, to_caller) = long.key;
+        let mut header = Header::new(Kind::Piece, id);
+        if to_caller {
+            header = header.to_caller();
+        }
+        chunk.push_header(with_len(header, len));
+        long.take(len, &mut chunk);
+        self.queued += framed(0);
+        if long.left() > 0 {
+            self.turns.push_back(long);
+        } else {
+            chunk.terminals = usize::from(long.is_terminal);
+            for Behind { header, body, is_terminal } in long.behind {
+                // It is counted already.
+                self.queued -= framed(body.len());
+                self.enqueue(Lane::Bulk, header, &[], body, is_terminal);
+            }
+        }
+        Some(chunk)
     }
 
     /// Accounts for `n` bytes that were written from the front of the batch.
@@ -185,8 +259,18 @@ impl Outgoing {
 
     /// Forgets everything: the link has ended.
     pub(crate) fn clear(&mut self) {
-        self.control.clear();
-        self.call.clear();
-        self.bulk.clear();
+        self.lanes.iter_mut().for_each(VecDeque::clear);
+        self.beginning.clear();
+        self.turns.clear();
     }
+}
+
+/// Whose message a frame belongs to.
+const fn key(header: Header) -> Key {
+    (header.id, header.flags & flag::TO_CALLER != 0)
+}
+
+/// The body of a frame that was written by hand.
+pub(super) fn body(bytes: impl Into<Bytes>) -> Message {
+    bytes.into().into()
 }

@@ -4,13 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use bytes::Bytes;
 use slab::Slab;
-use triune_wire::{CancelMessage, Frame, Header, Hello, Kind, Limits, Report};
+use triune_wire::{CancelMessage, Frame, Header, Hello, Kind, Limits, Message, Report};
 
 use super::callee::{Arrived, Served};
 use super::caller::Request;
-use super::outgoing::{Chunk, Lane, Outgoing};
+use super::chunk::Chunk;
+use super::outgoing::{Lane, Outgoing, body};
+use super::partial::Partials;
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
 use crate::{LinkEnd, ProtocolError};
@@ -71,6 +72,8 @@ pub(crate) struct State {
     pub(super) credits_due: VecDeque<StreamKey>,
     pub(super) wants_room: Vec<StreamKey>,
     pongs: VecDeque<u64>,
+    /// Messages that come in pieces.
+    pub(super) partials: Partials,
     // As caller.
     pub(super) requests: Slab<Request>,
     /// Requests that were sent and not answered; the index is the low part of their id.
@@ -105,6 +108,7 @@ impl State {
             credits_due: VecDeque::new(),
             wants_room: Vec::new(),
             pongs: VecDeque::new(),
+            partials: Partials::default(),
             requests: Slab::new(),
             flights: Slab::new(),
             next_id: 0,
@@ -142,7 +146,7 @@ impl State {
                 self.send_credit(key);
             }
             for id in std::mem::take(&mut self.pongs) {
-                self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Bytes::new());
+                self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Message::default());
             }
         }
         self.out.take(batch);
@@ -165,6 +169,18 @@ impl State {
 
     /// A frame came in.
     pub(crate) fn on_frame(
+        &mut self,
+        frame: Frame,
+        wakes: &mut Wakes,
+    ) -> Result<Option<LinkEnd>, ProtocolError> {
+        if frame.kind == Kind::Piece || frame.has_pieces() || !self.partials.is_empty() {
+            return self.on_piece(frame, wakes);
+        }
+        self.on_whole(frame, wakes)
+    }
+
+    /// A frame that is not a piece came in, or the last piece of one.
+    pub(super) fn on_whole(
         &mut self,
         frame: Frame,
         wakes: &mut Wakes,
@@ -209,6 +225,7 @@ impl State {
         self.out.clear();
         self.credits_due.clear();
         self.pongs.clear();
+        self.partials.clear();
         self.early_cancels.clear();
         wakes.wake(self.driver.take());
     }
@@ -229,7 +246,7 @@ impl State {
     /// Asks the whole peer to cancel itself.
     pub(crate) fn cancel_peer(&mut self, message: &CancelMessage) {
         if self.end.is_none() {
-            self.out.push(Lane::Control, Header::new(Kind::Cancel, 0), &[], message.to_bytes());
+            self.out.push(Lane::Control, Header::new(Kind::Cancel, 0), &[], body(message.to_bytes()));
         }
     }
 

@@ -107,31 +107,51 @@ impl Stream {
         wakes: &mut Wakes,
     ) -> Result<(), ProtocolError> {
         let Frame { kind, id, flags, body } = frame;
-        let unexpected = |reason| Err(ProtocolError::Unexpected { kind, id, reason });
-        // A handler may let go of its receiving half before it calls `started`.
-        if !self.started && kind != Kind::Credit {
-            return unexpected("the dialog has not started");
+        match kind {
+            // A handler may let go of its receiving half before it calls `started`.
+            Kind::Credit => self.on_credit(id, flags, &body, peer, wakes),
+            Kind::End => {
+                self.check_open(kind, id)?;
+                self.recv_ended = true;
+                wakes.wake(self.recv_waker.take());
+                let reason = "END has no body";
+                if body.is_empty() { Ok(()) } else { Err(ProtocolError::Unexpected { kind, id, reason }) }
+            }
+            _ => {
+                self.begin_item(id, body.len())?;
+                self.deliver(body, wakes);
+                Ok(())
+            }
         }
-        if kind == Kind::Credit {
-            return self.on_credit(id, flags, &body, peer, wakes);
-        }
-        if self.recv_ended {
-            return unexpected("this direction has ended");
-        }
-        if kind == Kind::End {
-            self.recv_ended = true;
-            wakes.wake(self.recv_waker.take());
-            return if body.is_empty() { Ok(()) } else { unexpected("END has no body") };
-        }
+    }
+
+    /// Whether anything may still come in this direction.
+    fn check_open(&self, kind: Kind, id: u64) -> Result<(), ProtocolError> {
+        let reason = match (self.started, self.recv_ended) {
+            (true, false) => return Ok(()),
+            (false, _) => "the dialog has not started",
+            (true, true) => "this direction has ended",
+        };
+        Err(ProtocolError::Unexpected { kind, id, reason })
+    }
+
+    /// An item of this length begins to come in: it is within the window, or the peer has overrun it.
+    pub(crate) fn begin_item(&mut self, id: u64, len: usize) -> Result<(), ProtocolError> {
+        let kind = Kind::Item;
+        self.check_open(kind, id)?;
         if !self.recv_window.is_open() {
             return Err(ProtocolError::Overrun { kind, id, bound: "the credit of its dialog" });
         }
-        self.recv_window.take(body.len());
+        self.recv_window.take(len);
+        Ok(())
+    }
+
+    /// An item that has begun is complete.
+    pub(crate) fn deliver(&mut self, body: Bytes, wakes: &mut Wakes) {
         if !self.receiver_gone {
             self.inbox.push_back(body);
             wakes.wake(self.recv_waker.take());
         }
-        Ok(())
     }
 
     fn on_credit(

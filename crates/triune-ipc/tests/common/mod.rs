@@ -11,10 +11,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use triune_ipc::{Config, Driver, Incoming, Link, Request, connect};
-use triune_wire::{BuildId, Frame, FrameDecoder, HEADER_LEN, Header, Hello, Kind, Limits, request_head};
+use triune_wire::{BuildId, Frame, FrameDecoder, HEADER_LEN, Header, Hello, Kind, Limits, RequestHead};
 
 pub(crate) fn config(name: &str) -> Config {
-    Config::new(Hello::new(BuildId::new([7; 16]), "test", name))
+    let mut config = Config::new(Hello::new(BuildId::new([7; 16]), "test", name));
+    // The tests of windows count on it.
+    config.hello.limits.window_items = 64;
+    config
 }
 
 /// Both ends of a link, with these limits on the second one.
@@ -59,7 +62,7 @@ impl Raw {
         let (one, other) = UnixStream::pair().unwrap();
         one.set_nonblocking(true).unwrap();
         let stream = tokio::net::UnixStream::from_std(one).unwrap();
-        let mut raw = Raw { stream, decoder: FrameDecoder::new(&Limits::default()), buffer: BytesMut::new() };
+        let mut raw = Raw { stream, decoder: FrameDecoder::new(), buffer: BytesMut::new() };
         let hello = Hello::new(BuildId::new([7; 16]), "test", "raw").to_bytes().unwrap();
         raw.send(Header::new(Kind::Hello, 0), &hello).await;
         let link = connect(other, config).await.unwrap();
@@ -74,7 +77,8 @@ impl Raw {
     }
 
     pub(crate) async fn request(&mut self, kind: Kind, id: u64, args: &[u8]) {
-        self.send(Header::new(kind, id), &[&request_head(0)[..], args].concat()).await;
+        let (head, len) = RequestHead::new(0).to_bytes();
+        self.send(Header::new(kind, id), &[&head[..len], args].concat()).await;
     }
 
     /// The next frame, `None` at the end.

@@ -1,0 +1,102 @@
+//! Values that cannot be encoded, and bytes that cannot be decoded.
+//!
+//! Owns no codec: what the library of a codec says is kept as its text, so that the errors are the same for
+//! all of them and can be compared and cloned.
+
+use std::any::type_name;
+use std::error::Error;
+use std::fmt;
+
+/// A value that could not be encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodeError {
+    type_name: &'static str,
+    reason: CodecText,
+}
+
+impl EncodeError {
+    /// For a value of this type.
+    pub(super) fn of<T: ?Sized>(reason: &impl fmt::Display) -> EncodeError {
+        EncodeError { type_name: type_name::<T>(), reason: CodecText(reason.to_string()) }
+    }
+
+    /// The Rust type of the value.
+    pub const fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot encode a value of type {}", self.type_name)
+    }
+}
+
+impl Error for EncodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Bytes that are not a value of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    type_name: &'static str,
+    len: usize,
+    reason: DecodeReason,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum DecodeReason {
+    Codec(CodecText),
+    Rest(usize),
+}
+
+impl DecodeError {
+    /// The codec gave up.
+    pub(super) fn of<T>(len: usize, reason: &impl fmt::Display) -> DecodeError {
+        let reason = DecodeReason::Codec(CodecText(reason.to_string()));
+        DecodeError { type_name: type_name::<T>(), len, reason }
+    }
+
+    /// The value ended before the bytes did.
+    pub(super) fn rest<T>(len: usize, rest: usize) -> DecodeError {
+        DecodeError { type_name: type_name::<T>(), len, reason: DecodeReason::Rest(rest) }
+    }
+
+    /// The Rust type that was wanted.
+    pub const fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot decode a value of type {} from {} bytes", self.type_name, self.len)?;
+        match self.reason {
+            DecodeReason::Codec(_) => Ok(()),
+            DecodeReason::Rest(rest) => write!(f, ": {rest} bytes are left over"),
+        }
+    }
+}
+
+impl Error for DecodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            DecodeReason::Codec(reason) => Some(reason),
+            DecodeReason::Rest(_) => None,
+        }
+    }
+}
+
+/// What the library of a codec says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CodecText(String);
+
+impl fmt::Display for CodecText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for CodecText {}

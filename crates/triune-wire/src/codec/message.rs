@@ -1,0 +1,114 @@
+//! The body of a message as a list of parts, so that large byte strings need not be copied into it.
+//!
+//! Owns the list and the output that cuts it. Does not know what is in the parts.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::payload::Lend;
+
+/// An encoded message: its parts, in order. Most have one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    first: Bytes,
+    more: Vec<Bytes>,
+}
+
+impl Message {
+    /// The length of all parts together, in bytes.
+    pub fn len(&self) -> usize {
+        self.first.len() + self.more.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether it has no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.more.iter().all(Bytes::is_empty)
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// Takes it apart.
+    pub fn into_parts(self) -> impl Iterator<Item = Bytes> {
+        std::iter::once(self.first).chain(self.more)
+    }
+
+    /// All parts as one; a copy if there is more than one.
+    pub fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        self.parts().for_each(|part| whole.extend_from_slice(part));
+        whole.freeze()
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(first: Bytes) -> Message {
+        Message { first, more: Vec::new() }
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(first: Vec<u8>) -> Message {
+        Bytes::from(first).into()
+    }
+}
+
+/// Where a codec writes to: every [`BufMut`], such as a `Vec<u8>` or a `BytesMut`.
+pub trait Output {
+    /// Appends the bytes. False if there is no room for them, as in a fixed buffer.
+    fn put(&mut self, bytes: &[u8]) -> bool;
+}
+
+impl<B: BufMut> Output for B {
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        // `put_slice` panics on a fixed buffer that is too short, such as `&mut [u8]`.
+        let fits = self.remaining_mut() >= bytes.len();
+        if fits {
+            self.put_slice(bytes);
+        }
+        fits
+    }
+}
+
+/// Collects the parts of a message: what the value lends goes in as it is, everything else is copied.
+pub(super) struct Rope<'a> {
+    lend: &'a Lend,
+    parts: Vec<Bytes>,
+    open: BytesMut,
+}
+
+impl<'a> Rope<'a> {
+    pub(super) fn new(lend: &'a Lend) -> Rope<'a> {
+        Rope { lend, parts: Vec::new(), open: BytesMut::with_capacity(128) }
+    }
+
+    pub(super) fn into_message(self) -> Message {
+        let mut parts = self.parts.into_iter();
+        match parts.next() {
+            None => self.open.freeze().into(),
+            Some(first) => {
+                let rest = (!self.open.is_empty()).then(|| self.open.freeze());
+                Message { first, more: parts.chain(rest).collect() }
+            }
+        }
+    }
+}
+
+impl Output for Rope<'_> {
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        match self.lend.take_lent(bytes) {
+            None => self.open.extend_from_slice(bytes),
+            Some(lent) => {
+                if !self.open.is_empty() {
+                    self.parts.push(self.open.split().freeze());
+                }
+                self.parts.push(lent);
+            }
+        }
+        true
+    }
+}
