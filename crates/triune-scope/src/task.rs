@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cancel::ambient;
@@ -43,17 +44,17 @@ pub struct TaskInfo {
 #[derive(Clone)]
 enum Name {
     /// The type name of the future; trimmed only when somebody reads it, because spawning is hot.
-    Type(&'static str),
-    Given(Cow<'static, str>),
+    Type(fn() -> &'static str),
+    Given(Arc<str>),
 }
 
 impl TaskInfo {
     pub(crate) fn of_type<F>(location: &'static Location<'static>) -> Self {
-        Self { id: TaskId::next(), name: Name::Type(std::any::type_name::<F>()), location }
+        Self { id: TaskId::next(), name: Name::Type(std::any::type_name::<F>), location }
     }
 
     pub(crate) fn named(name: impl Into<Cow<'static, str>>, location: &'static Location<'static>) -> Self {
-        Self { id: TaskId::next(), name: Name::Given(name.into()), location }
+        Self { id: TaskId::next(), name: Name::Given(name.into().into()), location }
     }
 
     /// The task's number.
@@ -65,7 +66,7 @@ impl TaskInfo {
     pub fn name(&self) -> &str {
         match &self.name {
             Name::Given(name) => name,
-            Name::Type(path) => trim_type_name(path),
+            Name::Type(path) => trim_type_name(path()),
         }
     }
 
@@ -89,12 +90,12 @@ impl fmt::Display for TaskInfo {
 
 /// The task whose code runs now; `None` outside of a nursery's child and of a run's main task.
 pub fn current_task() -> Option<TaskInfo> {
-    ambient::peek(|ambient| ambient.task.as_deref().map(|task| TaskInfo::clone(task))).flatten()
+    ambient::peek(|ambient| ambient.record().map(|task| TaskInfo::clone(task))).flatten()
 }
 
 /// The number of the task whose code runs now, see [`current_task`].
 pub fn current_task_id() -> Option<u64> {
-    ambient::current().and_then(|ambient| ambient.task).map(|task| task.id().get())
+    ambient::peek(|ambient| ambient.record().map(|task| task.id().get())).flatten()
 }
 
 /// `app::crawl::fetch::{{closure}}` reads `crawl::fetch`.

@@ -38,6 +38,10 @@ impl Vars {
         self.0.as_deref()?.iter().find(|binding| binding.variable == variable).map(|binding| &binding.value)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The same set but for one value.
     fn with(&self, variable: usize, value: Arc<dyn Any + Send + Sync>) -> Self {
         let kept = self.0.as_deref().unwrap_or_default().iter().filter(|kept| kept.variable != variable);

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use super::node::Node;
 use crate::task_var::Vars;
-use crate::tree::record::Record;
+use crate::tree::record::{Record, Task};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Ambient {
     pub(crate) node: Arc<Node>,
-    pub(crate) task: Option<Arc<Record>>,
+    /// The task that the node is a part of; at the root of a task the node says so itself.
+    task: Option<Task>,
     pub(crate) vars: Vars,
     home: Option<tokio::task::Id>,
 }
@@ -28,13 +29,28 @@ thread_local! {
 
 impl Ambient {
     /// An ambient for the tokio task that runs now, in which no task variable is set.
-    pub(crate) fn new(node: Arc<Node>, task: Option<Arc<Record>>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, task: Option<Task>) -> Self {
         Self { node, task, vars: Vars::default(), home: tokio::task::try_id() }
     }
 
     /// The same with the task variables of somewhere else.
     pub(crate) fn with_vars(self, vars: Vars) -> Self {
         Self { vars, ..self }
+    }
+
+    /// The task that runs.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.node.record().or(self.task.as_deref())
+    }
+
+    /// A handle on the task that runs.
+    pub(crate) fn task(&self) -> Option<Task> {
+        Task::of(&self.node).or_else(|| self.task.clone())
+    }
+
+    /// What a boundary beneath takes over: the node above it, the task, the task variables.
+    pub(crate) fn inherit(&self) -> (Arc<Node>, Option<Task>, Vars) {
+        (Arc::clone(&self.node), self.task(), self.vars.clone())
     }
 
     /// Follows the future to the tokio task that polls it now.

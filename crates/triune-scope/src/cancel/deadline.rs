@@ -7,18 +7,17 @@
 //! 2. `timed` is set on every unshielded node beneath a node that has times, and never cleared, like the flag of a
 //!    cancel: code that asks must look at the clock only there.
 //! 3. A time that has passed is turned into a cancel by whoever notices first: the timer, or a question.
-//! 4. The lock of the times is taken alone.
+//! 4. The times are behind the lock of their node.
 
 use std::panic::Location;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::flags::Flag;
 use super::node::{Node, Walk};
 use super::reason::{CancelReason, Cause};
-use crate::lock::Mutex;
 
 /// A point in time, or a span that begins with the first poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +26,14 @@ pub(crate) enum When {
     After(Duration),
 }
 
+/// The times of one node.
 #[derive(Debug, Clone, Copy, Default)]
-struct Times {
+pub(super) struct Times {
     deadline: Option<When>,
     hard: Option<When>,
     /// Who is to blame for the deadline.
     location: Option<&'static Location<'static>>,
 }
-
-/// The times of one node; boxed, because most nodes have none.
-#[derive(Debug, Default)]
-pub(crate) struct Deadlines(OnceLock<Box<Mutex<Times>>>);
 
 impl When {
     fn at(self) -> Option<Instant> {
@@ -56,25 +52,29 @@ impl When {
     }
 }
 
-impl Deadlines {
-    fn get(&self) -> Times {
-        self.0.get().map(|times| *times.lock()).unwrap_or_default()
-    }
-
-    fn update<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
-        change(&mut self.0.get_or_init(Box::default).lock())
-    }
-}
-
 impl Node {
     /// Whether this node has, or had, times of its own.
     pub(crate) fn has_times(&self) -> bool {
-        self.deadlines.0.get().is_some()
+        self.has(Flag::HasTimes)
+    }
+
+    fn times(&self) -> Times {
+        if self.has_times() {
+            self.with_more(|more| more.times).unwrap_or_default()
+        } else {
+            Times::default()
+        }
+    }
+
+    fn change_times<R>(&self, change: impl FnOnce(&mut Times) -> R) -> R {
+        let changed = self.change_more(|more| change(&mut more.times));
+        self.raise(Flag::HasTimes);
+        changed
     }
 
     /// The first poll: spans begin, here or at the first look at them.
     pub(crate) fn enter(&self) {
-        self.entered.store(true, Ordering::Release);
+        self.raise(Flag::Entered);
     }
 
     /// The times of a node that is polled: its spans have begun.
@@ -82,13 +82,13 @@ impl Node {
     /// Asked for at each poll and not only at the first: whoever sets a span just then may not see yet that the node is
     /// entered, but it wakes the boundary, or the boundary finds it after its registration.
     fn begun(&self) -> Times {
-        let times = self.deadlines.get();
+        let times = self.times();
         let is_span = |when| matches!(when, Some(When::After(_)));
-        if !self.entered.load(Ordering::Acquire) || !(is_span(times.deadline) || is_span(times.hard)) {
+        if !self.has(Flag::Entered) || !(is_span(times.deadline) || is_span(times.hard)) {
             return times;
         }
         let now = Instant::now();
-        self.deadlines.update(|times| {
+        self.change_times(|times| {
             times.deadline = times.deadline.and_then(|when| when.from(now));
             times.hard = times.hard.and_then(|when| when.from(now));
             *times
@@ -105,7 +105,7 @@ impl Node {
             return;
         }
         let when = self.begin(when);
-        self.deadlines.update(|times| {
+        self.change_times(|times| {
             times.deadline = when;
             times.location = location;
         });
@@ -115,7 +115,7 @@ impl Node {
     /// Sets the hard limit; a later one than the present is not accepted.
     pub(crate) fn limit_hard(self: &Arc<Self>, when: When) {
         let Some(when) = self.begin(Some(when)) else { return };
-        self.deadlines.update(|times| {
+        self.change_times(|times| {
             times.hard = match (times.hard, when) {
                 (Some(When::At(old)), When::At(new)) => Some(When::At(old.min(new))),
                 (Some(When::After(old)), When::After(new)) => Some(When::After(old.min(new))),
@@ -132,7 +132,7 @@ impl Node {
     /// A span begins at once where the first poll is over.
     fn begin(&self, when: Option<When>) -> Option<When> {
         match when {
-            Some(When::After(_)) if self.entered.load(Ordering::Acquire) => when?.from(Instant::now()),
+            Some(When::After(_)) if self.has(Flag::Entered) => when?.from(Instant::now()),
             _ => when,
         }
     }
@@ -204,12 +204,10 @@ impl Node {
 
     /// Tells everything beneath that is not shielded to look at the clock.
     pub(super) fn mark_timed(self: &Arc<Self>) {
-        self.walk(|node, visit| {
-            if visit.enters_shield || node.timed.swap(true, Ordering::AcqRel) {
-                Walk::Stop
-            } else {
-                Walk::Descend
-            }
-        });
+        self.walk(
+            |node, visit| {
+                if visit.enters_shield || !node.raise(Flag::Timed) { Walk::Stop } else { Walk::Descend }
+            },
+        );
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! # Parts
 //!
-//! * [`node`]: one boundary in the tree: flag, reason, what is registered beneath. Pure data and locks.
+//! * [`node`]: one boundary in the tree: flags, reason, what is registered beneath. Pure data and locks. [`hold`]: what
+//!   keeps nodes from being dropped.
 //! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, the only thing here that
 //!   needs a runtime, and only where a time was set.
 //! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
 //!   thread-local.
-//! * [`boundary`]: the future that installs a node around another future and delivers the cancel.
+//! * [`boundary`]: the future that installs a node around another future and delivers the cancel. [`seat`]: where it sits.
 //! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
 //! * [`scope`], [`cancellable`], [`shield`], [`finally`], [`elsewhere`], [`reason`]: the public faces.
 //!
@@ -53,6 +54,8 @@ mod cancellable;
 pub(crate) mod deadline;
 mod elsewhere;
 mod finally;
+pub(crate) mod flags;
+pub(crate) mod hold;
 pub(crate) mod leaf;
 pub(crate) mod map;
 #[cfg(all(test, shuttle))]
@@ -60,6 +63,7 @@ mod model;
 pub(crate) mod node;
 mod reason;
 mod scope;
+mod seat;
 mod shield;
 
 pub use cancellable::{

@@ -4,6 +4,7 @@
 //! `cargo xtask model [ROUNDS]`.
 
 use std::future::{Future, pending};
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,10 +12,13 @@ use std::task::Poll;
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use super::boundary::{Boundary, heir};
-use super::node::{Node, Place};
+use super::boundary::{Boundary, RootBoundary, heir};
+use super::node::{Inherit, Node, Place};
 use super::{CancelReason, FutureExt, shield_unbounded};
 use crate::lock::atomic::{AtomicUsize, Ordering};
+use crate::task::TaskInfo;
+use crate::task_var::Vars;
+use crate::tree::record::Record;
 
 /// Explores so many random schedules; `TRIUNE_MODEL_ROUNDS` sets the number.
 fn explore(model: impl Fn() + Send + Sync + 'static) {
@@ -29,6 +33,11 @@ fn reason() -> CancelReason {
 fn cancel_elsewhere(node: &Arc<Node>) -> thread::JoinHandle<()> {
     let node = Arc::clone(node);
     thread::spawn(move || node.cancel(reason()))
+}
+
+fn task_beneath(parent: &Arc<Node>) -> Arc<Node> {
+    let record = Record::child(TaskInfo::named("task", Location::caller()));
+    Node::task(parent, Place::OwnTask, Inherit::Yes, record, Vars::default())
 }
 
 /// Two futures side by side, as `join!` polls them: both, at each wake.
@@ -80,10 +89,10 @@ fn every_leaf_unwinds_softly_whenever_the_cancel_comes() {
 #[test]
 fn a_scope_that_is_linked_while_its_parent_is_cancelled_sees_it() {
     explore(|| {
-        let (parent, child) = (heir(), heir());
+        let parent = heir();
         let canceller = cancel_elsewhere(&parent);
-        child.link(&parent, Place::OwnTask);
-        assert!(block_on(Boundary::root(child, pending::<()>())).is_err());
+        let child = task_beneath(&parent);
+        assert!(block_on(RootBoundary::child(child, pending::<()>())).is_err());
         canceller.join().unwrap();
     });
 }
@@ -91,12 +100,12 @@ fn a_scope_that_is_linked_while_its_parent_is_cancelled_sees_it() {
 #[test]
 fn a_task_beneath_is_told_though_the_pass_of_the_task_above_overtakes_the_canceller() {
     explore(|| {
-        let (top, middle, task) = (heir(), heir(), heir());
+        let (top, middle) = (heir(), heir());
         middle.link(&top, Place::SameTask);
-        task.link(&middle, Place::OwnTask);
+        let task = task_beneath(&middle);
         let canceller = cancel_elsewhere(&top);
         let parallel =
-            thread::spawn(move || assert!(block_on(Boundary::root(task, pending::<()>())).is_err()));
+            thread::spawn(move || assert!(block_on(RootBoundary::child(task, pending::<()>())).is_err()));
         let above = thread::spawn({
             let top = Arc::clone(&top);
             // The pass of a task that was polled for another reason.

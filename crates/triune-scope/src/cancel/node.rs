@@ -1,18 +1,22 @@
-//! One boundary in the tree of scopes: its flag, its reason and what is registered beneath it.
+//! One boundary in the tree of scopes: its flags, its reason and what is registered beneath it.
 //!
-//! A node knows nothing of futures; `boundary` polls, this file marks, wakes and counts. Invariants: see the
-//! module head of `cancel`.
+//! A node knows nothing of futures; `boundary` polls, this file marks, wakes and counts. The node at the root of a task
+//! carries the task's record: the tree of scopes is the tree of tasks. Invariants: see the module head of `cancel`.
+//!
+//! Children come by the hundred thousand, so what most nodes never need is in one boxed [`More`].
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use slab::Slab;
 
-use super::deadline::Deadlines;
+use super::deadline::Times;
+use super::flags::{Flag, Flags};
 use super::reason::CancelReason;
 use crate::lock::Mutex;
-use crate::lock::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
+use crate::task_var::Vars;
 use crate::tree::record::Record;
 
 /// Whether a node takes over the cancel of its parent.
@@ -30,15 +34,6 @@ pub(crate) enum Place {
     OwnTask,
 }
 
-/// What a hold keeps from: every drop, or not that of a hard stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grip {
-    /// A shield's: void after the grace.
-    Soft,
-    /// A nursery's with parallel children: they are stopped in their own tasks, and somebody must wait for them.
-    Firm,
-}
-
 /// Whether a walk goes on beneath a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
@@ -46,98 +41,121 @@ pub(super) enum Walk {
     Stop,
 }
 
-/// What a walk knows of the node that it visits.
+/// What a walk knows of the node that it visits, under that node's lock.
 #[derive(Debug)]
 pub(super) struct Visit<'a> {
     is_self: bool,
     /// A shield beneath the node where the walk began.
     pub(super) enters_shield: bool,
-    state: &'a State,
+    state: &'a mut State,
 }
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    inherit: Inherit,
-    /// Release on set, after `reason`; pairs with the Acquire in `is_cancelled`.
-    cancelled: AtomicBool,
-    /// This node itself was cancelled, not only something above it.
-    called: AtomicBool,
-    /// The reason comes from a cancel of this node itself.
-    own: AtomicBool,
-    /// The grace is over: shields beneath count no more.
-    hard: AtomicBool,
-    /// The boundary has been polled.
-    pub(super) entered: AtomicBool,
-    /// This node, or something above it whose cancel would reach it, has times.
-    pub(super) timed: AtomicBool,
-    /// A cancel was delivered here before: the next delivery yields first.
-    delivered: AtomicBool,
-    /// A pass has woken what is beneath; one is enough, because what registers later sees the flag at once.
-    passed: AtomicBool,
-    holds: AtomicUsize,
-    /// Those of the holds that even a hard stop waits for.
-    firm_holds: AtomicUsize,
-    reason: OnceLock<CancelReason>,
-    /// Set on the root node of a task.
-    record: OnceLock<Arc<Record>>,
-    pub(super) deadlines: Deadlines,
+    flags: Flags,
+    /// Where the parent keeps it; written once, after the insertion.
+    key: AtomicU32,
+    /// At the root of a task.
+    record: Option<Record>,
     state: Mutex<State>,
     pub(crate) census: Entry,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    link: Option<Link>,
+    /// While it is linked.
+    parent: Option<Arc<Node>>,
     waker: Option<Waker>,
-    beneath: Slab<Beneath>,
+    /// Set before the flag.
+    reason: Option<CancelReason>,
+    /// The first node beneath: most have no other.
+    first: Option<Weak<Node>>,
+    more: Option<Box<More>>,
 }
 
-#[derive(Debug)]
-struct Link {
-    parent: Arc<Node>,
-    key: usize,
-    place: Place,
+/// What few nodes need.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// The nodes beneath, but for the first.
+    nodes: Slab<Weak<Node>>,
+    /// The primitives that wait right here.
+    leaves: Slab<Waker>,
+    pub(super) times: Times,
+    /// The shields and the nurseries with parallel children beneath in the same task.
+    pub(super) holds: u32,
+    /// Those of the holds that even a hard stop waits for.
+    pub(super) firm_holds: u32,
+    vars: Vars,
 }
 
-#[derive(Debug)]
-enum Beneath {
-    Node(Weak<Node>),
-    Leaf(Waker),
-}
+/// The key of [`State::first`]; those of `More::nodes` follow.
+const FIRST: u32 = 0;
 
 impl Node {
     pub(crate) fn new(inherit: Inherit) -> Arc<Self> {
-        Arc::new(Self {
-            inherit,
-            cancelled: AtomicBool::new(false),
-            called: AtomicBool::new(false),
-            own: AtomicBool::new(false),
-            hard: AtomicBool::new(false),
-            entered: AtomicBool::new(false),
-            timed: AtomicBool::new(false),
-            delivered: AtomicBool::new(false),
-            passed: AtomicBool::new(false),
-            holds: AtomicUsize::new(0),
-            firm_holds: AtomicUsize::new(0),
-            reason: OnceLock::new(),
-            record: OnceLock::new(),
-            deadlines: Deadlines::default(),
-            state: Mutex::default(),
+        Arc::new(Self::with(inherit, Place::SameTask, None, State::default()))
+    }
+
+    /// The root of a new task, linked beneath `parent`; its code sees `vars`.
+    pub(crate) fn task(
+        parent: &Arc<Node>,
+        place: Place,
+        inherit: Inherit,
+        record: Record,
+        vars: Vars,
+    ) -> Arc<Self> {
+        let mut state = State { parent: Some(Arc::clone(parent)), ..State::default() };
+        let has_vars = !vars.is_empty();
+        if has_vars {
+            state.more().vars = vars;
+        }
+        let node = Self::with(inherit, place, Some(record), state);
+        if has_vars {
+            node.raise(Flag::HasVars);
+        }
+        let node = Arc::new(node);
+        let key = parent.state.lock().insert(Arc::downgrade(&node));
+        node.key.store(key, Ordering::Relaxed);
+        node.take_over(parent);
+        node
+    }
+
+    fn with(inherit: Inherit, place: Place, record: Option<Record>, state: State) -> Self {
+        let flags = Flags::new();
+        if inherit == Inherit::No {
+            flags.raise(Flag::Shield);
+        }
+        if place == Place::OwnTask {
+            flags.raise(Flag::OwnTask);
+        }
+        Self {
+            flags,
+            key: AtomicU32::new(FIRST),
+            record,
+            state: Mutex::new(state),
             census: Entry::new(Kind::Scope),
-        })
+        }
     }
 
     /// Puts this node beneath `parent`; it takes over the parent's cancel unless it is a shield.
     pub(crate) fn link(self: &Arc<Self>, parent: &Arc<Node>, place: Place) {
+        if place == Place::OwnTask {
+            self.flags.raise(Flag::OwnTask);
+        }
         {
             let mut above = parent.state.lock();
-            let key = above.beneath.insert(Beneath::Node(Arc::downgrade(self)));
+            let key = above.insert(Arc::downgrade(self));
+            self.key.store(key, Ordering::Relaxed);
             let mut own = self.state.lock();
-            debug_assert!(own.link.is_none(), "a node is linked once");
-            own.link = Some(Link { parent: Arc::clone(parent), key, place });
+            debug_assert!(own.parent.is_none(), "a node is linked once");
+            own.parent = Some(Arc::clone(parent));
         }
-        // Whoever marked the parent before the insertion is visible by its lock; whoever does it later sees us.
-        if self.inherit == Inherit::Yes {
+        self.take_over(parent);
+    }
+
+    /// Whoever marked the parent before the insertion is visible by its lock; whoever does it later sees us.
+    fn take_over(self: &Arc<Self>, parent: &Arc<Node>) {
+        if !self.is_shield() {
             if parent.is_cancelled() {
                 self.spread(&parent.reason());
             }
@@ -152,28 +170,52 @@ impl Node {
 
     /// Takes this node out of the tree; what it counted for is released by the guards that counted.
     pub(crate) fn unlink(&self) {
-        let link = self.state.lock().link.take();
-        if let Some(link) = link {
-            let entry = link.parent.state.lock().beneath.try_remove(link.key);
-            drop(entry);
+        let parent = self.state.lock().parent.take();
+        if let Some(parent) = parent {
+            self.unlink_from(&parent);
         }
     }
 
-    /// Makes this node the root of a task.
-    pub(crate) fn set_record(&self, record: &Arc<Record>) {
-        if self.record.set(Arc::clone(record)).is_err() {
-            unreachable!("a node is the root of one task");
-        }
+    fn unlink_from(&self, parent: &Node) {
+        let entry = parent.state.lock().remove(self.key.load(Ordering::Relaxed));
+        drop(entry);
+    }
+
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.flags.has(flag)
+    }
+
+    /// Sets a flag; whether it was not set before.
+    pub(crate) fn raise(&self, flag: Flag) -> bool {
+        self.flags.raise(flag)
     }
 
     /// The task whose root this node is.
-    pub(crate) fn record(&self) -> Option<&Arc<Record>> {
-        self.record.get()
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// The task variables that were set where this node was made.
+    pub(crate) fn vars(&self) -> Vars {
+        if !self.has(Flag::HasVars) {
+            return Vars::default();
+        }
+        self.state.lock().more.as_ref().map(|more| more.vars.clone()).unwrap_or_default()
+    }
+
+    /// Looks at what few nodes have, if this one has it.
+    pub(super) fn with_more<R>(&self, look: impl FnOnce(&More) -> R) -> Option<R> {
+        self.state.lock().more.as_deref().map(look)
+    }
+
+    /// Changes what few nodes have.
+    pub(super) fn change_more<R>(&self, change: impl FnOnce(&mut More) -> R) -> R {
+        change(self.state.lock().more())
     }
 
     /// Whether this is the root of another task than its parent's.
     pub(crate) fn is_own_task(&self) -> bool {
-        self.state.lock().is_own_task()
+        self.has(Flag::OwnTask)
     }
 
     /// The living nodes directly beneath, shields too.
@@ -183,19 +225,19 @@ impl Node {
 
     /// The node above, while this one is linked.
     pub(crate) fn parent(&self) -> Option<Arc<Node>> {
-        self.state.lock().link.as_ref().map(|link| Arc::clone(&link.parent))
+        self.state.lock().parent.clone()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.has(Flag::Cancelled)
     }
 
     pub(crate) fn is_called(&self) -> bool {
-        self.called.load(Ordering::Acquire)
+        self.has(Flag::Called)
     }
 
     pub(crate) fn is_shield(&self) -> bool {
-        self.inherit == Inherit::No
+        self.has(Flag::Shield)
     }
 
     pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
@@ -204,27 +246,27 @@ impl Node {
 
     /// Whether it is cancelled and nothing beneath could notice so far.
     pub(crate) fn has_unseen_cancel(&self) -> bool {
-        self.is_cancelled() && !self.passed.load(Ordering::Acquire)
+        self.is_cancelled() && !self.has(Flag::Passed)
     }
 
     /// Whether the reason is that of a cancel of this node itself, not of one above.
     pub(crate) fn is_own(&self) -> bool {
-        self.own.load(Ordering::Acquire)
+        self.has(Flag::Own)
     }
 
     pub(crate) fn is_hard(&self) -> bool {
-        self.hard.load(Ordering::Acquire)
+        self.has(Flag::Hard)
     }
 
     pub(super) fn is_timed(&self) -> bool {
-        self.timed.load(Ordering::Acquire)
+        self.has(Flag::Timed)
     }
 
     /// Cancels this node and everything beneath it that is not shielded. Only the first reason counts.
     pub(crate) fn cancel(self: &Arc<Self>, reason: CancelReason) {
-        self.called.store(true, Ordering::Release);
+        self.raise(Flag::Called);
         if self.spread(&reason) {
-            self.own.store(true, Ordering::Release);
+            self.raise(Flag::Own);
         }
     }
 
@@ -236,9 +278,9 @@ impl Node {
             if visit.enters_shield || node.is_cancelled() {
                 return Walk::Stop;
             }
-            node.mark(reason.clone());
+            node.mark(visit.state, reason);
             is_new |= visit.is_self;
-            if visit.is_self || visit.state.is_own_task() {
+            if visit.is_self || node.is_own_task() {
                 wakers.extend(visit.state.waker.clone());
             }
             Walk::Descend
@@ -260,14 +302,15 @@ impl Node {
     fn harden_beneath(self: &Arc<Self>, reason: &CancelReason) {
         let mut wakers = Vec::new();
         self.walk(|node, visit| {
-            if node.hard.swap(true, Ordering::AcqRel) {
+            if node.is_hard() {
                 return Walk::Stop;
             }
             if node.is_shield() {
-                node.reason.get_or_init(|| reason.clone());
+                visit.state.reason.get_or_insert_with(|| reason.clone());
             } else if !node.is_cancelled() {
-                node.mark(reason.clone());
+                node.mark(visit.state, reason);
             }
+            node.raise(Flag::Hard);
             wakers.extend(visit.state.waker.clone());
             Walk::Descend
         });
@@ -279,6 +322,9 @@ impl Node {
     /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
     /// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
     pub(crate) fn wake_beneath(self: &Arc<Self>) {
+        if self.has(Flag::Passed) {
+            return;
+        }
         let reason = self.reason();
         let mut wakers = Vec::new();
         let mut tasks = Vec::new();
@@ -286,15 +332,15 @@ impl Node {
             if visit.enters_shield {
                 return Walk::Stop;
             }
-            if !visit.is_self && visit.state.is_own_task() {
+            if !visit.is_self && node.is_own_task() {
                 tasks.push(Arc::clone(node));
                 return Walk::Stop;
             }
-            if node.passed.swap(true, Ordering::AcqRel) {
+            if !node.raise(Flag::Passed) {
                 return Walk::Stop;
             }
             if !node.is_cancelled() {
-                node.mark(reason.clone());
+                node.mark(visit.state, &reason);
             }
             if !visit.is_self {
                 wakers.extend(visit.state.waker.clone());
@@ -311,18 +357,19 @@ impl Node {
 
     /// Visits this node and what is beneath, each under its own lock, parents first.
     pub(super) fn walk(self: &Arc<Self>, mut visitor: impl FnMut(&Arc<Self>, Visit<'_>) -> Walk) {
-        let mut todo = vec![Arc::clone(self)];
-        let mut visited = Vec::new();
-        while let Some(node) = todo.pop() {
-            let state = node.state.lock();
-            let is_self = Arc::ptr_eq(&node, self);
-            let visit = Visit { is_self, enters_shield: !is_self && node.is_shield(), state: &state };
-            if visitor(&node, visit) == Walk::Descend {
+        let mut todo = Vec::new();
+        let mut visit = |node: &Arc<Self>, todo: &mut Vec<Arc<Self>>| {
+            let mut state = node.state.lock();
+            let is_self = Arc::ptr_eq(node, self);
+            let enters_shield = !is_self && node.is_shield();
+            if visitor(node, Visit { is_self, enters_shield, state: &mut state }) == Walk::Descend {
                 todo.extend(state.nodes_beneath());
             }
-            drop(state);
-            // Dropped after the walk: dropping the last reference takes its parent's lock.
-            visited.push(node);
+        };
+        visit(self, &mut todo);
+        while let Some(node) = todo.pop() {
+            visit(&node, &mut todo);
+            // Dropped here, where no lock is held: the last reference takes its parent's.
         }
     }
 
@@ -331,11 +378,7 @@ impl Node {
         let mut next = Some(Arc::clone(self));
         while let Some(node) = next {
             visitor(&node);
-            next = if node.is_shield() {
-                None
-            } else {
-                node.state.lock().link.as_ref().map(|link| Arc::clone(&link.parent))
-            };
+            next = if node.is_shield() { None } else { node.parent() };
         }
     }
 
@@ -347,7 +390,9 @@ impl Node {
 
     /// Whether anything is registered beneath in this task.
     pub(crate) fn has_beneath(&self) -> bool {
-        !self.state.lock().beneath.is_empty()
+        let state = self.state.lock();
+        state.first.is_some()
+            || state.more.as_ref().is_some_and(|more| !more.nodes.is_empty() || !more.leaves.is_empty())
     }
 
     /// Remembers how to wake the boundary of this node.
@@ -356,107 +401,79 @@ impl Node {
         drop(old);
     }
 
+    /// Whether `waker` is the one that is remembered.
+    pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
+        self.state.lock().waker.as_ref().is_some_and(|last| last.will_wake(waker))
+    }
+
     /// Registers a leaf; its key stays valid until [`Node::remove_leaf`].
     pub(crate) fn insert_leaf(&self, waker: &Waker) -> usize {
-        self.state.lock().beneath.insert(Beneath::Leaf(waker.clone()))
+        self.state.lock().more().leaves.insert(waker.clone())
     }
 
     pub(crate) fn update_leaf(&self, key: usize, waker: &Waker) {
-        let mut state = self.state.lock();
-        let old = std::mem::replace(&mut state.beneath[key], Beneath::Leaf(waker.clone()));
-        drop(state);
+        let old = std::mem::replace(&mut self.state.lock().more().leaves[key], waker.clone());
         drop(old);
     }
 
     pub(crate) fn remove_leaf(&self, key: usize) {
-        let old = self.state.lock().beneath.try_remove(key);
+        let old = self.state.lock().more().leaves.try_remove(key);
         drop(old);
     }
 
     /// The first delivery of a cancel in this node is immediate (`true`); later ones must yield once before.
     pub(crate) fn deliver(&self) -> bool {
-        !self.delivered.swap(true, Ordering::AcqRel)
-    }
-
-    /// Keeps this node and every node above it in the same task from being dropped by a cancel.
-    pub(crate) fn hold(self: &Arc<Self>, grip: Grip) -> Hold {
-        let mut held = Vec::new();
-        let mut next = Some(Arc::clone(self));
-        while let Some(node) = next {
-            node.holds.fetch_add(1, Ordering::AcqRel);
-            if grip == Grip::Firm {
-                node.firm_holds.fetch_add(1, Ordering::AcqRel);
-            }
-            next = match &node.state.lock().link {
-                Some(link) if link.place == Place::SameTask => Some(Arc::clone(&link.parent)),
-                _ => None,
-            };
-            held.push(node);
-        }
-        Hold { nodes: held, grip }
-    }
-
-    pub(crate) fn is_held(&self) -> bool {
-        let holds = if self.is_hard() { &self.firm_holds } else { &self.holds };
-        holds.load(Ordering::Acquire) > 0
+        self.raise(Flag::Delivered)
     }
 
     fn reason(&self) -> CancelReason {
-        self.reason.get().cloned().expect("the reason is set before the flag")
+        self.state.lock().reason.clone().expect("the reason is set before the flag")
     }
 
-    /// Sets reason and flag; the caller holds this node's lock.
-    fn mark(&self, reason: CancelReason) {
+    /// Sets reason and flag; `state` is this node's.
+    fn mark(&self, state: &mut State, reason: &CancelReason) {
         // A shield that a hard stop reached knows a reason already.
-        self.reason.get_or_init(|| reason);
-        self.cancelled.store(true, Ordering::Release);
+        state.reason.get_or_insert_with(|| reason.clone());
+        self.raise(Flag::Cancelled);
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.unlink();
+        if let Some(parent) = self.state.get_mut().parent.take() {
+            self.unlink_from(&parent);
+        }
     }
 }
 
 impl State {
-    fn is_own_task(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.place == Place::OwnTask)
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn insert(&mut self, node: Weak<Node>) -> u32 {
+        if self.first.is_none() {
+            self.first = Some(node);
+            return FIRST;
+        }
+        let key = self.more().nodes.insert(node);
+        u32::try_from(key + 1).expect("fewer than four billion nodes fit into memory")
+    }
+
+    fn remove(&mut self, key: u32) -> Option<Weak<Node>> {
+        match key {
+            FIRST => self.first.take(),
+            key => self.more.as_mut()?.nodes.try_remove(key as usize - 1),
+        }
     }
 
     /// The nodes beneath that are still alive. Whoever drops them must not hold this node's lock.
-    fn nodes_beneath(&self) -> impl Iterator<Item = Arc<Node>> {
-        self.beneath.iter().filter_map(|(_, beneath)| match beneath {
-            Beneath::Node(node) => node.upgrade(),
-            Beneath::Leaf(_) => None,
-        })
+    fn nodes_beneath(&self) -> impl DoubleEndedIterator<Item = Arc<Node>> {
+        let others = self.more.iter().flat_map(|more| more.nodes.iter().map(|(_, node)| node));
+        self.first.iter().chain(others).filter_map(Weak::upgrade)
     }
 
     fn leaves_beneath(&self) -> impl Iterator<Item = Waker> {
-        self.beneath.iter().filter_map(|(_, beneath)| match beneath {
-            Beneath::Leaf(waker) => Some(waker.clone()),
-            Beneath::Node(_) => None,
-        })
-    }
-}
-
-/// Keeps a chain of nodes from being dropped by a cancel; released on drop.
-///
-/// It remembers the nodes themselves, because a future may be moved to another parent meanwhile.
-#[derive(Debug)]
-#[must_use = "the nodes are released at once when the hold is dropped"]
-pub(crate) struct Hold {
-    nodes: Vec<Arc<Node>>,
-    grip: Grip,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        for node in &self.nodes {
-            node.holds.fetch_sub(1, Ordering::AcqRel);
-            if self.grip == Grip::Firm {
-                node.firm_holds.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
+        self.more.iter().flat_map(|more| more.leaves.iter().map(|(_, waker)| waker.clone()))
     }
 }

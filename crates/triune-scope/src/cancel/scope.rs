@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::boundary::{Boundary, heir};
 use super::deadline::When;
+use super::flags::Flag;
 use super::map::map;
 use super::node::Node;
 use super::reason::{CancelReason, Cause};
@@ -39,7 +39,6 @@ use super::reason::{CancelReason, Cause};
 #[derive(Clone)]
 pub struct CancelScope {
     node: Arc<Node>,
-    entered: Arc<AtomicBool>,
 }
 
 /// How a scope ended.
@@ -79,7 +78,7 @@ impl CancelScope {
     }
 
     pub(crate) fn of(node: Arc<Node>) -> Self {
-        Self { node, entered: Arc::new(AtomicBool::new(false)) }
+        Self { node }
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {
@@ -223,7 +222,7 @@ impl CancelScope {
     /// When the scope was entered before: one scope is one region.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = Outcome<F::Output>> + use<F> {
         assert!(
-            !self.entered.swap(true, Ordering::AcqRel),
+            self.node.raise(Flag::Run),
             "a cancel scope is entered once; make a new `CancelScope` for each region"
         );
         map(Boundary::nested(Arc::clone(&self.node), future), |end| match end {

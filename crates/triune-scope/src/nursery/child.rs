@@ -11,15 +11,15 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use crate::cancel::boundary::Boundary;
+use crate::cancel::boundary::RootBoundary;
+use crate::cancel::flags::Flag;
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
-use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result};
+use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result};
 use crate::lock::Mutex;
-use crate::probe::census;
 use crate::task::{TaskId, TaskInfo};
-use crate::tree::record::Record;
+use crate::tree::record::Task;
 
 /// A handle on a child of a nursery; awaiting it gives the child's value.
 ///
@@ -31,44 +31,57 @@ use crate::tree::record::Record;
 ///
 /// Awaiting by reference loses nothing: the value stays in the handle.
 pub struct Child<T, E = Error> {
+    task: Task,
     cell: Arc<Cell<T>>,
     leaf: Leaf,
     errors: PhantomData<fn() -> E>,
 }
 
-/// What the handle and the running child share.
-pub(super) struct Cell<T> {
-    pub(super) task: Arc<Record>,
-    pub(super) node: Arc<Node>,
-    state: Mutex<State<T>>,
-    _census: census::Entry,
-}
+/// Where the running child leaves its value for the handle.
+///
+/// The child lets go of it as soon as there is no handle: most children are started for what they do.
+pub(super) struct Cell<T>(Mutex<State<T>>);
 
 enum State<T> {
     Running(Option<Waker>),
     Done(T),
-    Failed(ChildErrorKind),
+    /// Left no value.
+    Failed(Why),
+}
+
+enum Why {
+    Kind(Box<ChildErrorKind>),
+    /// Put into words only if somebody asks.
+    Cancelled(CancelReason),
+}
+
+impl Why {
+    fn tell(&self) -> ChildErrorKind {
+        match self {
+            Self::Kind(kind) => ChildErrorKind::clone(kind),
+            Self::Cancelled(reason) => ChildErrorKind::Cancelled(reason.to_string()),
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn failed(kind: ChildErrorKind) -> Self {
+        Self::Failed(Why::Kind(Box::new(kind)))
+    }
 }
 
 impl<T> Cell<T> {
-    pub(super) fn new(task: TaskInfo, node: Arc<Node>) -> Arc<Self> {
-        let task = Record::new(task);
-        node.set_record(&task);
-        Arc::new(Self {
-            task,
-            node,
-            state: Mutex::new(State::Running(None)),
-            _census: census::Entry::new(census::Kind::Task),
-        })
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Running(None))))
+    }
+
+    fn has_handle(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
     }
 
     /// Stores how the child ended and wakes whoever waits for it.
-    fn finish(&self, end: Result<T, ChildErrorKind>) {
-        let end = match end {
-            Ok(value) => State::Done(value),
-            Err(kind) => State::Failed(kind),
-        };
-        let old = std::mem::replace(&mut *self.state.lock(), end);
+    fn finish(&self, end: State<T>) {
+        let old = std::mem::replace(&mut *self.0.lock(), end);
         match old {
             State::Running(waker) => waker.into_iter().for_each(Waker::wake),
             State::Done(_) | State::Failed(_) => unreachable!("a child ends once"),
@@ -76,7 +89,7 @@ impl<T> Cell<T> {
     }
 
     fn poll_value(&self, cx: &Context<'_>) -> Poll<Result<T, ChildErrorKind>> {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         match &mut *state {
             State::Running(waker) => {
                 let old = waker.replace(cx.waker().clone());
@@ -84,8 +97,8 @@ impl<T> Cell<T> {
                 drop(old);
                 Poll::Pending
             }
-            State::Failed(kind) => Poll::Ready(Err(kind.clone())),
-            State::Done(_) => match std::mem::replace(&mut *state, State::Failed(ChildErrorKind::Taken)) {
+            State::Failed(why) => Poll::Ready(Err(why.tell())),
+            State::Done(_) => match std::mem::replace(&mut *state, State::failed(ChildErrorKind::Taken)) {
                 State::Done(value) => Poll::Ready(Ok(value)),
                 State::Running(_) | State::Failed(_) => {
                     unreachable!("the state was looked at under the same lock")
@@ -96,36 +109,36 @@ impl<T> Cell<T> {
 }
 
 impl<T, E> Child<T, E> {
-    pub(super) fn new(cell: Arc<Cell<T>>) -> Self {
-        Self { cell, leaf: Leaf::default(), errors: PhantomData }
+    fn new(task: Task, cell: Arc<Cell<T>>) -> Self {
+        Self { task, cell, leaf: Leaf::default(), errors: PhantomData }
     }
 
     /// A child that never starts, because its nursery is being torn down.
-    pub(super) fn abandoned(task: TaskInfo, node: Arc<Node>) -> Self {
-        let cell = Cell::new(task, node);
-        cell.finish(Err(ChildErrorKind::Abandoned));
-        Self::new(cell)
+    pub(super) fn abandoned(node: Arc<Node>) -> Self {
+        let cell = Cell::new();
+        cell.finish(State::failed(ChildErrorKind::Abandoned));
+        Self::new(Task::root(node), cell)
     }
 
     /// The child's number.
     pub fn id(&self) -> TaskId {
-        self.cell.task.id()
+        self.task.id()
     }
 
     /// The child's name.
     pub fn name(&self) -> &str {
-        self.cell.task.name()
+        self.task.name()
     }
 
     /// Cancels this child alone. Its siblings go on, and the nursery does not count it as a failure.
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.cell.node.cancel(reason.into().at(Location::caller()));
+        self.task.node().cancel(reason.into().at(Location::caller()));
     }
 
     /// Whether the child has ended.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.cell.state.lock(), State::Running(_))
+        !matches!(*self.cell.0.lock(), State::Running(_))
     }
 }
 
@@ -144,9 +157,9 @@ impl<T, E: NurseryError> Future for Child<T, E> {
             Poll::Ready(end) => {
                 // The scope keeps no trace of a wait that is over.
                 self.leaf = Leaf::default();
-                Poll::Ready(end.map_err(|kind| {
-                    Error::new(ChildError::new(TaskInfo::clone(&self.cell.task), kind)).into()
-                }))
+                Poll::Ready(
+                    end.map_err(|kind| Error::new(ChildError::new(TaskInfo::clone(&self.task), kind)).into()),
+                )
             }
         }
     }
@@ -154,24 +167,30 @@ impl<T, E: NurseryError> Future for Child<T, E> {
 
 impl<T, E> fmt::Debug for Child<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Child").field("task", &self.cell.task).field("finished", &self.is_finished()).finish()
+        f.debug_struct("Child").field("task", &*self.task).field("finished", &self.is_finished()).finish()
     }
 }
 
 /// How a child ended, for the nursery.
 pub(super) struct Finished {
-    pub(super) task: Arc<Record>,
-    pub(super) kind: Kind,
-    pub(super) place: Place,
+    pub(super) task: Task,
     pub(super) failure: Option<Failure>,
 }
 
 impl Finished {
+    pub(super) fn kind(&self) -> Kind {
+        if self.task.node().has(Flag::Daemon) { Kind::Daemon } else { Kind::Ordinary }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        if self.task.node().is_own_task() { Place::OwnTask } else { Place::SameTask }
+    }
+
     /// A failure that no nursery is there to raise is at least not silent.
     pub(super) fn log_orphan(self, nursery: &Location<'_>) {
         if let Some(failure) = self.failure {
             let reason = failure.reason(&self.task);
-            tracing::error!(task = ?self.task, %nursery, %reason, "a child of a dropped nursery failed");
+            tracing::error!(task = ?*self.task, %nursery, %reason, "a child of a dropped nursery failed");
         }
     }
 }
@@ -191,30 +210,45 @@ pub(super) enum Failure {
 pin_project! {
     /// Runs a child to its end, catches what it throws, stores its value.
     pub(super) struct Runner<T, F> {
-        cell: Arc<Cell<T>>,
-        kind: Kind,
-        place: Place,
-        finished: bool,
+        // Gone when nobody can ask for the value.
+        cell: Option<Arc<Cell<T>>>,
+        // Gone when the child has ended.
         #[pin]
-        root: Option<Boundary<F>>,
+        root: Option<RootBoundary<F>>,
     }
 
     impl<T, F> PinnedDrop for Runner<T, F> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if !*this.finished {
-                let mut root = this.root;
+            let mut root = this.root;
+            if root.is_some() {
                 root.set(None);
-                this.cell.finish(Err(ChildErrorKind::Abandoned));
+                finish(this.cell, || State::failed(ChildErrorKind::Abandoned));
             }
         }
     }
 }
 
 impl<T, F: Future> Runner<T, F> {
-    pub(super) fn new(cell: Arc<Cell<T>>, kind: Kind, place: Place, future: F) -> Self {
-        let root = Boundary::root(Arc::clone(&cell.node), future);
-        Self { cell, kind, place, finished: false, root: Some(root) }
+    /// The future of a child with this root, and its handle.
+    pub(super) fn new<E>(node: Arc<Node>, future: F) -> (Self, Child<T, E>) {
+        let cell = Cell::new();
+        let child = Child::new(Task::root(Arc::clone(&node)), Arc::clone(&cell));
+        (Self { cell: Some(cell), root: Some(RootBoundary::child(node, future)) }, child)
+    }
+
+    /// The future of a child that has no handle.
+    pub(super) fn without_handle(node: Arc<Node>, future: F) -> Self {
+        Self { cell: None, root: Some(RootBoundary::child(node, future)) }
+    }
+}
+
+/// Leaves word for the handle, if there is one.
+fn finish<T>(cell: &mut Option<Arc<Cell<T>>>, end: impl FnOnce() -> State<T>) {
+    if let Some(cell) = cell.take()
+        && cell.has_handle()
+    {
+        cell.finish(end());
     }
 }
 
@@ -227,45 +261,52 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
         let this = self.project();
-        let mut root = this.root;
-        let future = root.as_mut().as_pin_mut().expect("a child is not polled after its end");
+        let (mut root, cell) = (this.root, this.cell);
+        let mut future = root.as_mut().as_pin_mut().expect("a child is not polled after its end");
         // As with `std::thread::scope`, siblings may see what a panicked child left half-written.
-        let end = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(end))) => Ok(end.map_err(E::into_error)),
-            Ok(Poll::Ready(Err(reason))) => Ok(Err(Cancelled::new(reason).into())),
-            Err(payload) => Err(payload),
-        };
-        // A destructor's panic is a failure of the child too, but not a better one than its own.
-        let dropped = catch_unwind(AssertUnwindSafe(|| root.set(None)));
-        *this.finished = true;
-        let failure = match (end, dropped) {
-            (Err(payload), _) | (_, Err(payload)) => {
-                let message = PanicError::from_payload(&*payload).message().to_owned();
-                this.cell.finish(Err(ChildErrorKind::Panicked(message)));
-                Some(Failure::Panic(payload))
+        let end = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => {
+                if cell.as_ref().is_some_and(|cell| !cell.has_handle()) {
+                    *cell = None;
+                }
+                return Poll::Pending;
             }
-            (Ok(Ok(value)), Ok(())) => {
-                this.cell.finish(Ok(value));
+            Ok(Poll::Ready(end)) => end,
+            Err(payload) => {
+                let task = Task::root(Arc::clone(future.node()));
+                // A panic of what is dropped then is a failure of the child too, but not a better one than its own.
+                drop(catch_unwind(AssertUnwindSafe(|| root.set(None))));
+                finish(cell, || {
+                    let message = PanicError::from_payload(&*payload).message().to_owned();
+                    State::failed(ChildErrorKind::Panicked(message))
+                });
+                return Poll::Ready(Finished { task, failure: Some(Failure::Panic(payload)) });
+            }
+        };
+        // The future was dropped by its boundary.
+        let task = Task::root(future.take_node());
+        root.set(None);
+        let failure = match end {
+            Ok(Ok(value)) => {
+                finish(cell, || State::Done(value));
                 None
             }
-            (Ok(Err(error)), Ok(())) => match absorb(error, &this.cell.node) {
+            Err(reason) => {
+                finish(cell, || State::Failed(Why::Cancelled(reason)));
+                None
+            }
+            Ok(Err(error)) => match absorb(error.into_error(), task.node()) {
                 Err(reason) => {
-                    this.cell.finish(Err(ChildErrorKind::Cancelled(reason.to_string())));
+                    finish(cell, || State::Failed(Why::Cancelled(reason)));
                     None
                 }
                 Ok(error) => {
-                    this.cell.finish(Err(ChildErrorKind::Failed(format!("{error:#}"))));
+                    finish(cell, || State::failed(ChildErrorKind::Failed(format!("{error:#}"))));
                     Some(Failure::Error(error))
                 }
             },
         };
-        Poll::Ready(Finished {
-            task: Arc::clone(&this.cell.task),
-            kind: *this.kind,
-            place: *this.place,
-            failure,
-        })
+        Poll::Ready(Finished { task, failure })
     }
 }
 

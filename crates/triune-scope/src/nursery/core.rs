@@ -8,12 +8,16 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::child::{Finished, Kind};
+use crate::cancel::ambient;
 use crate::cancel::boundary::heir;
-use crate::cancel::node::{Node, Place};
+use crate::cancel::flags::Flag;
+use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
 use crate::probe::census;
 use crate::run::Run;
+use crate::task::TaskInfo;
+use crate::tree::record::Record;
 
 pub(super) struct Core {
     pub(super) opened_at: &'static Location<'static>,
@@ -25,14 +29,40 @@ pub(super) struct Core {
     /// The scope of the daemons, beneath `node`; made with the first daemon.
     daemons: OnceLock<Arc<Node>>,
     /// Children, by kind, whose end the nursery has not settled yet.
-    ordinary: AtomicUsize,
-    daemon: AtomicUsize,
+    ordinary: Count,
+    daemon: Count,
     /// Those of them that are tokio tasks.
     parallel: AtomicUsize,
     mail: Mutex<Mail>,
     /// The run, and with it the runtime, in which the nursery was first polled: parallel children start there.
     pub(super) run: OnceLock<Run>,
     _census: census::Entry,
+}
+
+/// Counts children without an atomic addition: each number has one writer at a time.
+#[derive(Default)]
+struct Count {
+    /// Written under the lock of the queue.
+    started: AtomicUsize,
+    /// Written by the nursery's future.
+    settled: AtomicUsize,
+}
+
+impl Count {
+    fn start(&self) {
+        self.started.store(self.started.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    fn settle(&self) {
+        self.settled.store(self.settled.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Exact for who holds the lock of the queue and is the nursery's future, else of some moment.
+    fn living(&self) -> usize {
+        // In this order, so that no child is settled that did not start.
+        let settled = self.settled.load(Ordering::Acquire);
+        self.started.load(Ordering::Acquire) - settled
+    }
 }
 
 /// What arrives for the nursery from other tasks.
@@ -53,8 +83,8 @@ impl Core {
             scope: CancelScope::of(Arc::clone(&node)),
             node,
             daemons: OnceLock::new(),
-            ordinary: AtomicUsize::new(0),
-            daemon: AtomicUsize::new(0),
+            ordinary: Count::default(),
+            daemon: Count::default(),
             parallel: AtomicUsize::new(0),
             mail: Mutex::default(),
             run: OnceLock::new(),
@@ -75,9 +105,8 @@ impl Core {
             .finish_non_exhaustive()
     }
 
-    /// A node for a new child, linked beneath the nursery.
-    pub(super) fn child_node(&self, kind: Kind, place: Place) -> Arc<Node> {
-        let node = heir();
+    /// The root of a new child, linked beneath the nursery.
+    pub(super) fn new_child(&self, kind: Kind, place: Place, info: TaskInfo) -> Arc<Node> {
         let parent = match kind {
             Kind::Ordinary => &self.node,
             Kind::Daemon => self.daemons.get_or_init(|| {
@@ -86,7 +115,10 @@ impl Core {
                 daemons
             }),
         };
-        node.link(parent, place);
+        let node = Node::task(parent, place, Inherit::Yes, Record::child(info), ambient::vars());
+        if kind == Kind::Daemon {
+            node.raise(Flag::Daemon);
+        }
         node
     }
 
@@ -132,19 +164,19 @@ impl Core {
     /// A child starts; the caller holds the lock of the queue, so that the queue is not closed meanwhile. Says whether it
     /// is the only parallel one.
     pub(super) fn count(&self, kind: Kind, place: Place) -> bool {
-        self.counter(kind).fetch_add(1, Ordering::AcqRel);
+        self.counter(kind).start();
         place == Place::OwnTask && self.parallel.fetch_add(1, Ordering::AcqRel) == 0
     }
 
-    /// A child's end has been settled.
+    /// A child's end has been settled, by the nursery's future.
     pub(super) fn discount(&self, kind: Kind, place: Place) {
-        self.counter(kind).fetch_sub(1, Ordering::AcqRel);
+        self.counter(kind).settle();
         if place == Place::OwnTask {
             self.parallel.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    fn counter(&self, kind: Kind) -> &AtomicUsize {
+    fn counter(&self, kind: Kind) -> &Count {
         match kind {
             Kind::Ordinary => &self.ordinary,
             Kind::Daemon => &self.daemon,
@@ -153,7 +185,7 @@ impl Core {
 
     /// How many children of a kind have not ended.
     pub(super) fn living(&self, kind: Kind) -> usize {
-        self.counter(kind).load(Ordering::Acquire)
+        self.counter(kind).living()
     }
 
     /// How many children are tokio tasks that have not ended.
@@ -162,6 +194,9 @@ impl Core {
     }
 
     pub(super) fn take_finished(&self) -> Vec<Finished> {
+        if self.living_parallel() == 0 {
+            return Vec::new();
+        }
         std::mem::take(&mut self.mail.lock().finished)
     }
 

@@ -143,7 +143,7 @@ fn poll_children<B: Future<Output = Finished> + Unpin>(
             state.settle(core, finished);
             moved = true;
         }
-        if let Poll::Ready(Some(finished)) = Pin::new(&mut *children).poll_next(cx) {
+        while let Poll::Ready(Some(finished)) = Pin::new(&mut *children).poll_next(cx) {
             state.settle(core, finished);
             moved = true;
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::cancel::CancelReason;
 use crate::cancel::boundary::heir;
-use crate::cancel::node::{Grip, Hold, Inherit, Node, Place};
+use crate::cancel::hold::{Grip, Hold};
+use crate::cancel::node::{Inherit, Node, Place};
 
 /// Sees the cancel of a scope that the code need not be in: a node of its own beneath it. Does not count as a delivery.
 pub(super) struct Watch {

@@ -12,25 +12,25 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tracing::Instrument as _;
 
-use super::child::{Cell, Child, Finished, Kind, Runner};
+use super::child::{Child, Finished, Runner};
 use super::core::Core;
-use crate::cancel::node::Place;
+use crate::cancel::node::Node;
 use crate::error::NurseryError;
 use crate::run::{LiveGuard, Run};
-use crate::tree::record::Record;
+use crate::tree::record::Task;
 
 /// Starts a child that the caller has counted already.
 #[track_caller]
-pub(super) fn start<T, F, E>(core: &Arc<Core>, kind: Kind, cell: Arc<Cell<T>>, future: F) -> Child<T, E>
+pub(super) fn start<T, F, E>(core: &Arc<Core>, node: Arc<Node>, future: F) -> Child<T, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: NurseryError,
 {
-    let reporter =
-        Reporter { core: Arc::clone(core), task: Arc::clone(&cell.task), kind, reported: false, live: None };
-    let runner = Runner::new(Arc::clone(&cell), kind, Place::OwnTask, future);
-    let mut task = Task { runner: Some(runner), reporter };
+    let root = Task::root(Arc::clone(&node));
+    let reporter = Reporter { core: Arc::clone(core), task: root, reported: false, live: None };
+    let (runner, child) = Runner::new(node, future);
+    let mut task = Parallel { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
     let run = core.run.get().cloned().or_else(Run::try_current);
     let Some(run) = run else {
@@ -40,19 +40,19 @@ where
     task.reporter.live = Some(run.live_guard());
     #[expect(clippy::disallowed_methods, reason = "the nursery waits for it")]
     run.runtime().spawn(task.in_current_span());
-    Child::new(cell)
+    child
 }
 
 pin_project! {
     /// The tokio task of a child. Field order matters: the child is dropped before its end is reported.
-    struct Task<T, F> {
+    struct Parallel<T, F> {
         #[pin]
         runner: Option<Runner<T, F>>,
         reporter: Reporter,
     }
 }
 
-impl<T, F, E> Future for Task<T, F>
+impl<T, F, E> Future for Parallel<T, F>
 where
     F: Future<Output = Result<T, E>>,
     E: NurseryError,
@@ -76,8 +76,7 @@ where
 /// Reports the end of a child exactly once, at the latest when it is dropped.
 struct Reporter {
     core: Arc<Core>,
-    task: Arc<Record>,
-    kind: Kind,
+    task: Task,
     reported: bool,
     live: Option<LiveGuard>,
 }
@@ -93,7 +92,8 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        let (task, kind) = (Arc::clone(&self.task), self.kind);
-        self.report(Finished { task, kind, place: Place::OwnTask, failure: None });
+        if !self.reported {
+            self.report(Finished { task: self.task.clone(), failure: None });
+        }
     }
 }

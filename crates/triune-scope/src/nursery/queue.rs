@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::child::{Cell, Child, Kind, Runner};
+use super::child::{Child, Kind, Runner};
 use super::core::Core;
 use super::parallel;
 use crate::cancel::node::Place;
@@ -53,12 +53,11 @@ impl<B> Shared<B> {
         F: Future<Output = Result<T, E>>,
         E: NurseryError,
     {
-        let cell = Cell::new(task, self.core.child_node(kind, Place::SameTask));
-        let refused = self.push(kind, boxed(Runner::new(Arc::clone(&cell), kind, Place::SameTask, future)));
-        if let Err(refusal) = refused {
+        let (runner, child) = Runner::new(self.core.new_child(kind, Place::SameTask, task), future);
+        if let Err(refusal) = self.push(kind, boxed(runner)) {
             self.refuse(refusal);
         }
-        Child::new(cell)
+        child
     }
 
     /// Queues a child. A refused one is dropped, outside of the lock.
@@ -96,7 +95,7 @@ impl<B> Shared<B> {
         E: NurseryError,
     {
         let core = &self.core;
-        let node = core.child_node(kind, Place::OwnTask);
+        let node = core.new_child(kind, Place::OwnTask, task);
         let open = match &*self.queue.lock() {
             Queue::Open(_) => Ok(core.count(kind, Place::OwnTask)),
             Queue::Closed => Err(Refusal::Ended),
@@ -104,7 +103,7 @@ impl<B> Shared<B> {
         };
         match open {
             Ok(only) => {
-                let child = parallel::start(core, kind, Cell::new(task, node), future);
+                let child = parallel::start(core, node, future);
                 if only {
                     // The nursery takes a hold on what is above it for as long as there are parallel children.
                     core.wake();
@@ -114,7 +113,7 @@ impl<B> Shared<B> {
             Err(refusal) => {
                 drop(future);
                 self.refuse(refusal);
-                Child::abandoned(task, node)
+                Child::abandoned(node)
             }
         }
     }

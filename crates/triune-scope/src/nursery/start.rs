@@ -20,11 +20,12 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::child::{Cell, Kind, Runner};
+use super::child::{Kind, Runner};
 use super::grace::Watch;
 use super::queue::{Refusal, Shared};
+use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::leaf::Leaf;
-use crate::cancel::node::{Grip, Hold, Node, Place};
+use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause, ambient};
 use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NotStarted, NurseryError};
 use crate::lock::Mutex;
@@ -271,9 +272,8 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
         let future = child(Started { slot: Arc::clone(&slot) });
         let starting =
             Starting { slot: Arc::clone(&slot), outcome: Arc::clone(&outcome), future: Some(future) };
-        let node = shared.core.child_node(Kind::Ordinary, Place::SameTask);
-        let cell = Cell::new(task.clone(), Arc::clone(&node));
-        let child = Some(boxed(Runner::new(cell, Kind::Ordinary, Place::SameTask, starting)));
+        let node = shared.core.new_child(Kind::Ordinary, Place::SameTask, task.clone());
+        let child = Some(boxed(Runner::without_handle(Arc::clone(&node), starting)));
         Self {
             shared: Arc::clone(shared),
             task,

@@ -10,7 +10,8 @@ use super::child::{Failure, Finished, absorb};
 use super::core::Core;
 use super::grace::Grace;
 use crate::cancel::ambient::{self, Ambient};
-use crate::cancel::node::{Grip, Hold, Node, Place};
+use crate::cancel::hold::{Grip, Hold};
+use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, ErrorGroup, Member, NurseryError, PanicError};
 use crate::run::Run;
@@ -94,7 +95,7 @@ impl State {
         let run = Run::try_current();
         if let Some(above) = ambient::current() {
             self.link(core, &above.node, Place::SameTask);
-            (task, vars) = (above.task, above.vars);
+            (task, vars) = (above.task(), above.vars);
         } else if let Some(run) = &run {
             // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
             self.link(core, run.root(), Place::OwnTask);
@@ -150,7 +151,7 @@ impl State {
 
     /// Counts a child's end and, if it failed, keeps the failure and cancels the others.
     pub(super) fn settle(&mut self, core: &Core, finished: Finished) {
-        core.discount(finished.kind, finished.place);
+        core.discount(finished.kind(), finished.place());
         if let Some(failure) = finished.failure {
             let reason = self.fail(core, failure, TaskInfo::clone(&finished.task));
             // A panic that will go on upwards is everybody's business, also under supervision.

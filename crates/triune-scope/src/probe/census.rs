@@ -35,6 +35,14 @@ impl Entry {
         }
     }
 
+    /// An object that does not count.
+    pub(crate) fn uncounted() -> Self {
+        Self {
+            #[cfg(debug_assertions)]
+            counted: counting::Counted::none(),
+        }
+    }
+
     /// Stops counting an object whose owner gave it up on purpose.
     pub(crate) fn forget(&self) {
         #[cfg(debug_assertions)]
@@ -140,6 +148,12 @@ mod counting {
             let counts = current();
             counts.0[kind as usize].fetch_add(1, Ordering::AcqRel);
             Self { counts, kind, forgotten: AtomicBool::new(false) }
+        }
+
+        pub(super) fn none() -> Self {
+            let counted = Self::new(Kind::Task);
+            counted.forget();
+            counted
         }
 
         pub(super) fn forget(&self) {

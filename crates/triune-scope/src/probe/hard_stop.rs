@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::lock::Mutex;
 use crate::run::Run;
 use crate::task::TaskInfo;
+use crate::tree::record::Record;
 
 /// How many hard stops are kept with their details while somebody watches; later ones are only counted.
 const KEPT: usize = 1000;
@@ -117,8 +118,8 @@ impl HardStops {
 /// # Panics
 ///
 /// When hard stops are denied: that is what the switch is for.
-pub(crate) fn record(task: Option<TaskInfo>, reason: &impl fmt::Display) {
-    tracing::debug!(task = ?task, %reason, "cancel dropped a future parked in a foreign await");
+pub(crate) fn record(task: Option<&Record>, reason: &impl fmt::Display) {
+    tracing::debug!(task = ?task.map(|task| &**task), %reason, "cancel dropped a future parked in a foreign await");
     let Some(run) = Run::try_current() else { return };
     let stops = run.extension(HardStops::default);
     stops.count.fetch_add(1, Ordering::AcqRel);
@@ -127,7 +128,7 @@ pub(crate) fn record(task: Option<TaskInfo>, reason: &impl fmt::Display) {
     if !denied && !watched {
         return;
     }
-    let stop = HardStop { task, reason: reason.to_string() };
+    let stop = HardStop { task: task.map(|task| TaskInfo::clone(task)), reason: reason.to_string() };
     if watched {
         stops.keep(&stop);
     }

@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use super::callbacks::Callbacks;
 use super::registry;
 use super::system::SystemPanic;
-use crate::cancel::boundary::{Boundary, heir};
-use crate::cancel::node::{Node, Place};
+use crate::cancel::ambient;
+use crate::cancel::boundary::{RootBoundary, heir};
+use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
@@ -87,10 +88,9 @@ impl Run {
     ///
     /// Dropping it drops the main task.
     pub async fn main<F: Future>(&self, main: F) -> Option<F::Output> {
-        let node = heir();
-        node.link(&self.0.root, Place::OwnTask);
-        node.set_record(&Record::new(TaskInfo::named("main", Location::caller())));
-        Boundary::root(node, main).await.ok()
+        let record = Record::new(TaskInfo::named("main", Location::caller()));
+        let node = Node::task(&self.0.root, Place::OwnTask, Inherit::Yes, record, ambient::vars());
+        RootBoundary::root(node, main).await.ok()
     }
 
     /// Cancels the main task and everything beneath it.

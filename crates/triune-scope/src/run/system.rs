@@ -8,11 +8,12 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::handle::{LiveGuard, Run};
-use crate::cancel::boundary::Boundary;
+use crate::cancel::boundary::RootBoundary;
 use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::PanicError;
 use crate::task::TaskInfo;
+use crate::task_var::Vars;
 use crate::tree::record::Record;
 
 /// A system task or a callback of a [`Run`] panicked. That is a bug in what runs there, so the main task was cancelled.
@@ -76,10 +77,9 @@ impl Run {
         live: Option<LiveGuard>,
         future: impl Future<Output = ()> + Send + 'static,
     ) {
-        let node = Node::new(inherit);
-        node.link(self.system(), Place::OwnTask);
-        node.set_record(&Record::new(task.clone()));
-        let boundary = Boundary::system_root(node, future);
+        let record = Record::new(task.clone());
+        let node = Node::task(self.system(), Place::OwnTask, inherit, record, Vars::default());
+        let boundary = RootBoundary::root(node, future);
         let run = self.clone();
         #[expect(clippy::disallowed_methods, reason = "the run cancels it and waits for it")]
         self.runtime().spawn(async move {
