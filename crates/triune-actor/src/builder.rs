@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Driver, Link, connect};
-use triune_process::{Ladder, Process, Spec, build_id};
+use triune_process::{Ladder, Limits, Process, Spec, Stdio, build_id};
 use triune_scope::{FutureExt, Nursery, checkpoint, shield_unbounded};
 use triune_wire::{BuildId, Hello};
 
@@ -46,6 +46,8 @@ impl<'env> NurseryActorExt<'env> for Nursery<'env> {
             ladder: Ladder::default(),
             boot_deadline: BOOT_DEADLINE,
             env: Vec::new(),
+            stdio: Stdio::new(),
+            limits: Limits::new(),
         }
     }
 }
@@ -58,6 +60,8 @@ pub struct ActorBuilder<'env> {
     ladder: Ladder,
     boot_deadline: Duration,
     env: Vec<(OsString, OsString)>,
+    stdio: Stdio,
+    limits: Limits,
 }
 
 impl ActorBuilder<'_> {
@@ -86,6 +90,19 @@ impl ActorBuilder<'_> {
         self
     }
 
+    /// What becomes of its standard output and error. By default the former is inherited, and the latter forwarded; the end of it is
+    /// part of the error when the actor dies.
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// What the system is to refuse to the process. No limits by default.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Starts the process and waits until it serves.
     ///
     /// # Cancel safety
@@ -97,12 +114,15 @@ impl ActorBuilder<'_> {
     ///
     /// See [`StartError`]. No process is left.
     pub async fn start(self) -> Result<Portal, StartError> {
-        let Self { nursery, name, ladder, boot_deadline, env } = self;
+        let Self { nursery, name, ladder, boot_deadline, env, stdio, limits } = self;
         check_name(&name)?;
         checkpoint().await.map_err(StartError::Cancelled)?;
         let path = child_path(&name);
         // Shielded, so that a cancel finds either no process or one that is reaped below. It takes a millisecond.
-        let spawned = shield_unbounded(triune_process::spawn(Spec::new(ROLE, path.clone()).envs(env))).await;
+        let spec = Spec::new(ROLE, path.clone()).envs(env).stdio(stdio).limits(limits);
+        // A little more than what it ends itself by when its parent is gone.
+        let spec = spec.orphan_grace(ladder.cancel_grace.saturating_add(ladder.term_grace));
+        let spawned = shield_unbounded(triune_process::spawn(spec)).await;
         let (process, stream) = spawned.map_err(StartError::Process)?;
         let settings = Settings { grace: ladder.cancel_grace };
         let booted = boot(&process, stream, &path, boot_deadline, settings).cancellable().await;
@@ -180,7 +200,7 @@ async fn boot(
 
 async fn reap(process: &Process) {
     process.kill();
-    shield_unbounded(process.wait()).await;
+    shield_unbounded(process.wait_gone()).await;
 }
 
 fn check_name(name: &str) -> Result<(), StartError> {

@@ -47,7 +47,7 @@ pub use exit::ExitReport;
 pub use identity::{current_name, current_path};
 pub use portal::Portal;
 pub use shared::ActorId;
-pub use triune_process::{ActorDied, Exit, Ladder, Phase, StartErrorKind};
+pub use triune_process::{ActorDied, Exit, Ladder, Limits, Output, Phase, StartErrorKind, Stdio};
 pub use triune_wire::{Report, ReportKind};
 
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 //! It is a service child of the nursery that started the actor, as a tokio task of its own, so that a body that computes does not hold up
 //! the link.
 //!
-//! 1. It returns only when the process is reaped.
+//! 1. It returns only when the process is reaped, and nothing is left beneath it.
 //! 2. What the process had written before its end is read before its end is told; then every wait on the link is resolved at once.
 //! 3. A death is an error of the nursery. The same death, told to callers, is marked as its echo.
 //! 4. Dropped half-way, it leaves the process to the run, which kills and reaps it, and the waits resolved.
@@ -50,7 +50,13 @@ impl Supervisor {
     pub(crate) async fn run(mut self) -> Result {
         let mut driver = self.driver.take().expect("a supervisor runs once");
         let event = self.watch(&mut driver).await;
-        let report = shield_unbounded(self.end(driver, event)).await;
+        let report = shield_unbounded(async {
+            let report = self.end(driver, event).await;
+            // Every wait is resolved. The nursery waits for what the actor has started, too.
+            self.process.wait_gone().await;
+            report
+        })
+        .await;
         match report.died {
             Some(died) => Err(died.into()),
             None => Ok(()),
@@ -145,7 +151,9 @@ impl Supervisor {
     }
 
     fn death(&self, exit: Exit, phase: Phase) -> ActorDied {
-        ActorDied::new(self.shared.path.clone(), self.shared.pid, phase).with_exit(exit)
+        ActorDied::new(self.shared.path.clone(), self.shared.pid, phase)
+            .with_exit(exit)
+            .with_stderr_tail(self.process.stderr_tail())
     }
 
     /// Resolves every wait on the actor.

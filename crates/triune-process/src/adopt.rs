@@ -10,9 +10,9 @@ use triune_scope::Run;
 
 use crate::child::Child;
 use crate::exit::Exit;
-use crate::process::Owned;
+use crate::process::{Owned, Watches};
 
-/// The duty to end a child: when dropped, it is killed, and a thread reaps it.
+/// The duty to end a child: when dropped, it is killed, and a thread reaps it, or the guardian.
 ///
 /// Every child has exactly one, made right after it was started, so that there is no moment at which it can be lost.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ impl Drop for Orphan {
             return;
         }
         self.child.kill();
+        if !self.child.is_ours_to_reap() {
+            return;
+        }
         let child = Arc::clone(&self.child);
         let thread = std::thread::Builder::new().name("triune-reaper".to_owned());
         #[expect(clippy::disallowed_methods, reason = "no run is left that could reap")]
@@ -59,27 +62,29 @@ fn hand_over(owned: Owned) {
     match Run::try_current() {
         // Shielded: the run cancels its system tasks when it ends, and this is what it should wait for. It is dead already.
         Some(run) => run.spawn_system("reap", async move {
-            triune_scope::shield_unbounded(owned.wait()).await;
+            triune_scope::shield_unbounded(owned.wait_gone()).await;
         }),
         None => drop(owned),
     }
 }
 
-/// Waits for a child whose own runtime is gone, in the current one.
-pub(crate) async fn wait_elsewhere(child: &Child) -> Exit {
+/// Waits for a child whose own runtime is gone, in the current one, until `known` knows how it ended.
+pub(crate) async fn wait_elsewhere(child: &Child, known: fn(&Child) -> Option<Exit>) -> Exit {
     loop {
-        if let Some(exit) = child.try_exit() {
-            return exit;
-        }
-        match child.watch_again() {
-            Ok(watch) => {
-                let _next_round_tells = watch.readable().await.map(|_ready| ());
+        match Watches::again(child) {
+            Ok(watches) => {
+                if let Some(exit) = watches.wait(child, known).await {
+                    return exit;
+                }
             }
             Err(error) => {
                 // Out of descriptors, with no event left to wait for: look again, seldom.
                 tracing::warn!(pid = child.pid, name = child.name, %error, "cannot watch this child; polling");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+        if let Some(exit) = known(child) {
+            return exit;
         }
     }
 }

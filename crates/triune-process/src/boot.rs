@@ -9,11 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use crate::entry::{ROLES, Role, fail_boot};
-use crate::exit::exit_code;
-use crate::lifeline;
-use crate::limits;
-use crate::marker::Marker;
-use crate::sys;
+use crate::exit::{exit_code, exit_now};
+use crate::marker::{Marker, Membership};
+use crate::{guardian, lifeline, limits, sys, tree};
 
 /// What a child knows when it begins its role: who it is, who its parent is, and its end of the link.
 pub struct Boot {
@@ -21,6 +19,9 @@ pub struct Boot {
     role: &'static str,
     name: String,
     parent: u32,
+    /// The process that started this one in the system's eyes, if it is the parent that owns the link.
+    watched_parent: Option<u32>,
+    nonce: u64,
 }
 
 impl Boot {
@@ -36,10 +37,16 @@ impl Boot {
         &self.name
     }
 
-    /// The process number of the parent.
+    /// The process number of the parent: the process that asked for this one and holds the other end of its link. The
+    /// system's parent of both may be the guardian.
     #[must_use]
     pub fn parent_pid(&self) -> u32 {
         self.parent
+    }
+
+    /// Tells this process from all others of its tree.
+    pub(crate) fn nonce(&self) -> u64 {
+        self.nonce
     }
 
     /// The link to the parent, in blocking mode.
@@ -62,7 +69,7 @@ impl Boot {
     /// # Errors
     /// If the system refuses the thread or a descriptor.
     pub fn watch_parent(&self, on_gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        lifeline::watch(&self.link, self.parent, on_gone)
+        lifeline::watch(&self.link, self.watched_parent, on_gone)
     }
 
     /// Ends this process when its parent is gone: calls `on_gone`, gives the process `grace` to end by itself, then exits
@@ -81,29 +88,58 @@ impl Boot {
 
 impl fmt::Debug for Boot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link: _, role, name, parent } = self;
-        f.debug_struct("Boot").field("role", role).field("name", name).field("parent", parent).finish()
+        let Self { role, name, parent, .. } = self;
+        f.debug_struct("Boot")
+            .field("role", role)
+            .field("name", name)
+            .field("parent", parent)
+            .finish_non_exhaustive()
     }
 }
 
 /// Plays the role that `marker` asks for. Never returns.
 pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     sys::reset_signals();
+    tree::is_child();
+    let Some(role) = ROLES.iter().find(|role| role.name == marker.role) else {
+        fail_boot(&format!("this program has no role `{}`; link the crate that registers it", marker.role));
+    };
+    if guardian::is_guardian(role) {
+        // What a library of the root has left open would stay open for as long as the tree lives.
+        sys::close_all_but_standard();
+    }
+    let membership = Membership::own();
+    if let Some(membership) = membership.as_ref().filter(|_| !guardian::is_guardian(role)) {
+        join_tree(membership, marker);
+    }
     let link = match sys::take_link() {
         Ok(link) => link,
         Err(error) => fail_boot(&format!("standard input of this child is not its link: {error}")),
     };
     sys::seal_descriptors();
     sys::set_process_name(&format!("triune:{name}"));
-    let Some(role) = ROLES.iter().find(|role| role.name == marker.role) else {
-        fail_boot(&format!("this program has no role `{}`; link the crate that registers it", marker.role));
-    };
     if let Err(why) = limits::apply_own() {
         fail_boot(&why);
     }
-    let boot = Boot { link, role: role.name, name, parent: marker.parent };
+    let parent = membership.as_ref().map_or(marker.parent, |membership| membership.owner);
+    let watched_parent = membership.is_none().then_some(marker.parent);
+    let boot = Boot { link, role: role.name, name, parent, watched_parent, nonce: marker.nonce };
     // Not `_exit`: exit handlers write coverage and profiles.
     std::process::exit(i32::from(play(role, boot)))
+}
+
+/// Takes our place beneath the guardian: it is our parent, and we die with it.
+fn join_tree(membership: &Membership, marker: &Marker) {
+    // Armed first and compared then: if it still is our parent now, its end will end us.
+    if let Err(error) = sys::die_with_parent() {
+        fail_boot(&format!("cannot bind its life to that of its guardian: {error}"));
+    }
+    if sys::parent_pid() != marker.parent {
+        exit_now(exit_code::PARENT_GONE);
+    }
+    if let Err(error) = guardian::inherit(membership, marker.nonce) {
+        fail_boot(&format!("its way to the guardian is gone: {error}"));
+    }
 }
 
 fn play(role: &Role, boot: Boot) -> u8 {

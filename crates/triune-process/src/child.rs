@@ -1,60 +1,172 @@
-//! One child as the system sees it: its number, its pidfd, and whether it has been reaped.
+//! One child as the system sees it: its number, its handle, and whether it has been reaped.
 //!
-//! Owns the two rules about numbers: a group is signalled only while the child is not reaped, under the lock that the
-//! reaping takes; and the child is reaped exactly once. No async: the waiting is in `process.rs`.
+//! Owns the rule about numbers: a group is signalled only by whoever reaps the child, and only while it is not reaped.
+//! Who that is depends on the level: the guardian, which is the child's parent and tells its owner how it ended
+//! (`Reaper::Guardian`), or the owner itself (`Reaper::Owner`). No async: the waiting is in `process.rs`.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 
 use crate::exit::Exit;
+use crate::guardian::{Answer, Command};
+use crate::output::Outputs;
 use crate::{registry, sys};
 
-/// Becomes readable when the child has ended.
+/// Becomes readable when there is something to learn about the child.
 pub(crate) type Watch = AsyncFd<Arc<OwnedFd>>;
 
-/// The shared part of all handles on one child. Reaps and signals; has no opinion on when.
+/// How long the status of a child may take whose guardian was killed: whoever is its parent now has to reap it first.
+const LOST: Duration = Duration::from_millis(200);
+
+/// The shared part of all handles on one child. Has no opinion on when to do what.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: u32,
     pub(crate) role: &'static str,
     pub(crate) name: String,
     pidfd: Arc<OwnedFd>,
-    /// The exit status once the child is reaped. Its lock orders signals to the group against the reaping.
-    exit: Mutex<Option<Exit>>,
+    reaper: Reaper,
+    /// Its lock orders signals to the group against the reaping.
+    state: Mutex<State>,
+    pub(crate) outputs: Outputs,
+}
+
+/// Who reaps the child.
+#[derive(Debug)]
+pub(crate) enum Reaper {
+    /// This process.
+    Owner,
+    /// The guardian, which speaks of it over this channel.
+    Guardian { channel: Arc<OwnedFd> },
+}
+
+#[derive(Debug, Default)]
+struct State {
+    exit: Option<Exit>,
+    /// Nothing is left beneath it.
+    gone: bool,
+    /// When the guardian was found to be gone before it had told the end of a child that has ended.
+    lost: Option<Instant>,
+    /// The channel has ended.
+    deaf: bool,
 }
 
 impl Child {
-    pub(crate) fn new(pid: u32, pidfd: OwnedFd, role: &'static str, name: String) -> Self {
-        Self { pid, role, name, pidfd: Arc::new(pidfd), exit: Mutex::new(None) }
+    pub(crate) fn new(
+        pid: u32,
+        pidfd: OwnedFd,
+        role: &'static str,
+        name: String,
+        reaper: Reaper,
+        outputs: Outputs,
+    ) -> Self {
+        Self { pid, role, name, pidfd: Arc::new(pidfd), reaper, state: Mutex::default(), outputs }
+    }
+
+    /// How the child ended, if it has. Reaps it, where that is up to this process.
+    pub(crate) fn try_exit(&self) -> Option<Exit> {
+        self.look().exit
+    }
+
+    /// How the child ended, if it has, and nothing is left beneath it.
+    pub(crate) fn try_gone(&self) -> Option<Exit> {
+        let state = self.look();
+        state.exit.filter(|_| state.gone)
+    }
+
+    /// Learns what there is to learn.
+    fn look(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if !state.gone {
+            let knew = state.exit.is_some();
+            match &self.reaper {
+                Reaper::Owner => self.look_by_ourselves(&mut state),
+                Reaper::Guardian { channel } => self.hear(&mut state, channel.as_fd()),
+            }
+            if let Some(exit) = state.exit
+                && !knew
+            {
+                registry::remove(self.pid, self);
+                tracing::debug!(pid = self.pid, name = self.name, %exit, "child has ended");
+            }
+        }
+        state
     }
 
     /// Reaps the child if it has ended. What it left in its process group is killed first, while the number is still ours.
-    pub(crate) fn try_exit(&self) -> Option<Exit> {
-        let mut exit = self.lock();
-        if exit.is_some() {
-            return *exit;
-        }
+    fn look_by_ourselves(&self, state: &mut State) {
         let status = match sys::has_ended(self.pidfd.as_fd()) {
-            Ok(false) => return None,
+            Ok(false) => return,
             Ok(true) => {
                 self.signal_group(libc::SIGKILL);
                 sys::reap(self.pidfd.as_fd())
             }
             Err(error) => Err(error),
         };
-        let status = status.unwrap_or_else(|error| {
+        state.exit = status.unwrap_or_else(|error| {
             tracing::warn!(pid = self.pid, name = self.name, %error, "somebody else has reaped this child");
             Some(Exit::Unknown)
         });
-        *exit = status;
-        if let Some(status) = status {
-            registry::remove(self.pid, self);
-            tracing::debug!(pid = self.pid, name = self.name, exit = %status, "child has ended");
+        state.gone = state.exit.is_some();
+    }
+
+    /// Takes what the guardian has said.
+    fn hear(&self, state: &mut State, channel: BorrowedFd<'_>) {
+        let mut buffer = [0; 64];
+        while !state.gone && !state.deaf {
+            match sys::receive_message(channel, &mut buffer) {
+                Ok(message) if message.len > 0 => match Answer::decode(&buffer[..message.len]) {
+                    Some(Answer::Ended { exit, swept }) => (state.exit, state.gone) = (Some(exit), swept),
+                    Some(Answer::Swept) => state.gone = true,
+                    _ => tracing::debug!(pid = self.pid, "the guardian says something that makes no sense"),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                _ => state.deaf = true,
+            }
         }
-        status
+        if state.deaf && !state.gone && sys::is_over(self.pidfd.as_fd()) {
+            self.hear_nothing_more(state);
+        }
+    }
+
+    /// The guardian was killed, and the child has died with it. Its status is known once somebody else has reaped it.
+    fn hear_nothing_more(&self, state: &mut State) {
+        if state.exit.is_none() {
+            state.exit = sys::status_from_handle(self.pidfd.as_fd());
+        }
+        let lost = *state.lost.get_or_insert_with(Instant::now);
+        if state.exit.is_none() && lost.elapsed() >= LOST {
+            state.exit = Some(Exit::Unknown);
+        }
+        state.gone = state.exit.is_some();
+    }
+
+    /// Takes the end of the child for known, although the guardian (that somebody may have stopped) does not tell it.
+    pub(crate) fn presume_ended(&self) {
+        let mut state = self.lock();
+        if state.exit.is_none() {
+            tracing::warn!(
+                pid = self.pid,
+                name = self.name,
+                "this child has ended, and the guardian does not say how"
+            );
+        }
+        state.exit.get_or_insert(Exit::Unknown);
+        state.gone = true;
+    }
+
+    /// Whether the child itself has ended, whoever may know how.
+    pub(crate) fn is_over(&self) -> bool {
+        sys::is_over(self.pidfd.as_fd())
+    }
+
+    /// Whether nothing can be heard of the guardian any more.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.lock().deaf
     }
 
     /// Blocks until the child has ended, and reaps it.
@@ -68,12 +180,19 @@ impl Child {
         }
     }
 
-    /// Sends SIGKILL to the child and its group, unless it is reaped.
+    /// Whether this process has to reap it.
+    pub(crate) fn is_ours_to_reap(&self) -> bool {
+        matches!(self.reaper, Reaper::Owner)
+    }
+
+    /// Sends SIGKILL to the child, unless it is reaped; its group goes with it.
     pub(crate) fn kill(&self) {
-        let exit = self.lock();
-        if exit.is_none() {
-            self.signal_group(libc::SIGKILL);
-            // The child may have left its group, which only the pidfd can follow.
+        let state = self.lock();
+        if state.exit.is_none() {
+            if self.is_ours_to_reap() {
+                self.signal_group(libc::SIGKILL);
+            }
+            // The child may have left its group, which only the handle can follow.
             if let Err(error) = sys::signal_process(self.pidfd.as_fd(), libc::SIGKILL) {
                 tracing::warn!(pid = self.pid, name = self.name, %error, "cannot kill this child");
             }
@@ -85,9 +204,14 @@ impl Child {
         sys::watch(Arc::clone(&self.pidfd))
     }
 
-    /// The same through a descriptor of its own: a reactor takes each number only once.
-    pub(crate) fn watch_again(&self) -> io::Result<Watch> {
-        sys::watch(Arc::new(self.pidfd.try_clone()?))
+    /// The same through descriptors of their own, for another runtime: a reactor takes each number only once. The second
+    /// one watches the guardian's channel.
+    pub(crate) fn watch_again(&self) -> io::Result<(Watch, Option<Watch>)> {
+        let channel = match &self.reaper {
+            Reaper::Owner => None,
+            Reaper::Guardian { channel } => Some(sys::watch(Arc::new(channel.try_clone()?))?),
+        };
+        Ok((sys::watch(Arc::new(self.pidfd.try_clone()?))?, channel))
     }
 
     /// Sends a signal to the child alone; false if it has ended.
@@ -97,20 +221,26 @@ impl Child {
 
     /// Sends SIGTERM to the child and its group, unless it is reaped.
     pub(crate) fn request_end(&self) {
-        let exit = self.lock();
-        if exit.is_none() {
+        let state = self.lock();
+        if state.exit.is_none() {
             self.signal_group(libc::SIGTERM);
         }
     }
 
-    /// The caller holds the lock of `exit`, and the child is not reaped: so the number of the group is ours.
+    /// The caller holds the lock of the state, and the child is not reaped by us: so the number of the group is ours.
     fn signal_group(&self, signal: i32) {
-        if let Err(error) = sys::signal_group(self.pid, signal) {
+        let sent = match &self.reaper {
+            Reaper::Owner => sys::signal_group(self.pid, signal).map(drop),
+            Reaper::Guardian { channel } => {
+                sys::send_message(channel.as_fd(), &Command::Signal(signal).encode(), &[])
+            }
+        };
+        if let Err(error) = sent {
             tracing::debug!(pid = self.pid, name = self.name, signal, %error, "cannot signal this group");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Exit>> {
-        self.exit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

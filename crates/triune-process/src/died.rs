@@ -59,12 +59,21 @@ struct Facts {
     pid: u32,
     exit: Option<Exit>,
     phase: Phase,
+    stderr_tail: String,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Died {
     fn new(kind: &'static str, name: impl Into<String>, pid: u32, phase: Phase) -> Self {
-        let facts = Facts { kind, name: name.into(), pid, exit: None, phase, source: None };
+        let facts = Facts {
+            kind,
+            name: name.into(),
+            pid,
+            exit: None,
+            phase,
+            stderr_tail: String::new(),
+            source: None,
+        };
         Self { facts: Arc::new(facts) }
     }
 
@@ -102,6 +111,13 @@ impl Died {
     pub fn phase(&self) -> Phase {
         self.facts.phase
     }
+
+    /// The end of what it wrote to its standard error: at most 16 KiB, its last words included. Empty if it wrote nothing,
+    /// or if its [`Stdio`](crate::Stdio) keeps nothing.
+    #[must_use]
+    pub fn stderr_tail(&self) -> &str {
+        &self.facts.stderr_tail
+    }
 }
 
 impl fmt::Display for Died {
@@ -120,13 +136,14 @@ impl fmt::Display for Died {
 
 impl fmt::Debug for Died {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { kind, name, pid, exit, phase, source } = &*self.facts;
+        let Facts { kind, name, pid, exit, phase, stderr_tail, source } = &*self.facts;
         f.debug_struct("Died")
             .field("kind", kind)
             .field("name", name)
             .field("pid", pid)
             .field("exit", exit)
             .field("phase", phase)
+            .field("stderr_tail", stderr_tail)
             .field("source", source)
             .finish()
     }
@@ -154,6 +171,12 @@ impl ActorDied {
     #[must_use]
     pub fn with_exit(self, exit: Exit) -> Self {
         Self(self.0.with(|facts| facts.exit = Some(exit)))
+    }
+
+    /// Adds the end of what it wrote to its standard error: [`Process::stderr_tail`](crate::Process::stderr_tail).
+    #[must_use]
+    pub fn with_stderr_tail(self, tail: impl Into<String>) -> Self {
+        Self(self.0.with(|facts| facts.stderr_tail = tail.into()))
     }
 
     /// Adds what [`Error::source`] says: a deeper cause, or who else reports this death.
@@ -199,6 +222,12 @@ impl WorkerDied {
     #[must_use]
     pub fn with_exit(self, exit: Exit) -> Self {
         Self(self.0.with(|facts| facts.exit = Some(exit)))
+    }
+
+    /// Adds the end of what it wrote to its standard error: [`Process::stderr_tail`](crate::Process::stderr_tail).
+    #[must_use]
+    pub fn with_stderr_tail(self, tail: impl Into<String>) -> Self {
+        Self(self.0.with(|facts| facts.stderr_tail = tail.into()))
     }
 
     /// Adds what [`Error::source`] says: a deeper cause, or who else reports this death.

@@ -133,7 +133,8 @@ pub(crate) fn fail_boot(why: &str) -> ! {
     exit_now(exit_code::BOOT_FAILED)
 }
 
-fn say(line: &str) {
+/// The one line of a child that nobody else could speak for.
+pub(crate) fn say(line: &str) {
     // There is no logger yet, and nobody to tell if stderr is closed.
     let _nobody_to_tell = writeln!(std::io::stderr(), "triune: {line} (pid {})", std::process::id());
 }

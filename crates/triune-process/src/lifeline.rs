@@ -1,7 +1,8 @@
 //! The child's watch on its parent: a thread that does nothing but wait for the other end of the link to vanish.
 //!
 //! It waits for two things at once: the link (which also tells that a living parent has let go of us) and the parent's
-//! process (in case a copy of the parent's end has leaked into another process and keeps the link open).
+//! process (in case a copy of the parent's end has leaked into another process and keeps the link open). Beneath a
+//! guardian it is the link alone: for the other case there is the guardian, which sees the parent's end as well.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,18 +12,20 @@ use std::time::{Duration, Instant};
 use crate::exit::{exit_code, exit_now};
 use crate::sys;
 
-/// Calls `on_gone` on a thread of its own when the parent, or its end of `link`, is gone.
+/// Calls `on_gone` on a thread of its own when the parent (if it is this one's in the system's eyes), or its end of
+/// `link`, is gone.
 pub(crate) fn watch(
     link: &UnixStream,
-    parent: u32,
+    parent: Option<u32>,
     on_gone: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
     let link = link.try_clone()?;
     // Open first, compare then: if the parent still is our parent now, the handle is on it and not on a later process.
-    let peer = sys::open_process(parent).ok().filter(|_| sys::parent_pid() == parent);
+    let is_ours = move || parent.is_none_or(|parent| sys::parent_pid() == parent);
+    let peer = parent.and_then(|parent| sys::open_process(parent).ok()).filter(|_| is_ours());
     #[expect(clippy::disallowed_methods, reason = "the watch must not depend on a busy event loop")]
     std::thread::Builder::new().name("triune-lifeline".to_owned()).spawn(move || {
-        if peer.is_some() || sys::parent_pid() == parent {
+        if peer.is_some() || is_ours() {
             // An error would mean that poll(2) itself fails; then nobody can tell any more, so count it as gone.
             let _gone_either_way = sys::block_until_gone(link.as_fd(), peer.as_ref().map(AsFd::as_fd));
         }

@@ -7,14 +7,18 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::containment::Containment;
 use crate::sys;
 
 pub(crate) const CHILD: &str = "TRIUNE_CHILD";
 pub(crate) const NAME: &str = "TRIUNE_NAME";
 pub(crate) const TREE: &str = "TRIUNE_TREE";
+pub(crate) const MEMBERSHIP: &str = "TRIUNE_GUARD";
 const VERSION: &str = "1";
 
 /// What a parent tells its child about itself, as the value of `TRIUNE_CHILD`: `version:role:parent pid:nonce`.
+///
+/// The parent is that of the system's tree. Beneath a guardian it is the guardian, and [`Membership`] names the owner.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) role: String,
@@ -47,6 +51,47 @@ impl Marker {
         let role = rest.strip_prefix(VERSION)?.strip_prefix(':')?;
         let (parent, nonce) = (parent.parse().ok()?, u64::from_str_radix(nonce, 16).ok()?);
         Some(Self { role: role.to_owned(), parent, nonce })
+    }
+}
+
+/// A child's place beneath a guardian, as the value of `TRIUNE_GUARD`: `owner pid:descriptor:level:guardian`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    /// Who asked for the child: the process at the other end of its link.
+    pub(crate) owner: u32,
+    /// The descriptor by which to make requests.
+    pub(crate) requests: i32,
+    pub(crate) level: Containment,
+    /// Tells the children of one guardian, and all that comes from them, from those of another.
+    pub(crate) guardian: u64,
+}
+
+impl Membership {
+    pub(crate) fn encode(&self) -> String {
+        let Self { owner, requests, level, guardian } = self;
+        format!("{owner}:{requests}:{level}:{guardian:016x}")
+    }
+
+    pub(crate) fn decode(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let membership = Self {
+            owner: parts.next()?.parse().ok()?,
+            requests: parts.next()?.parse().ok()?,
+            level: parts.next()?.parse().ok()?,
+            guardian: u64::from_str_radix(parts.next()?, 16).ok()?,
+        };
+        parts.next().is_none().then_some(membership)
+    }
+
+    /// Whether a value of the variable is that of somebody beneath the guardian with this identity.
+    pub(crate) fn is_beneath(value: &[u8], guardian: u64) -> bool {
+        let membership = std::str::from_utf8(value).ok().and_then(Self::decode);
+        membership.is_some_and(|membership| membership.guardian == guardian)
+    }
+
+    /// That of this process, which is a child.
+    pub(crate) fn own() -> Option<Self> {
+        std::env::var(MEMBERSHIP).ok().as_deref().and_then(Self::decode)
     }
 }
 

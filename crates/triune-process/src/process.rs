@@ -1,15 +1,28 @@
 //! The handle on one child process.
 //!
-//! Any number of tasks may wait through any number of clones; one of them reaps, all of them learn the same [`Exit`].
-//! When the last handle goes before the child has ended, the child is killed and its reaping handed over (`adopt.rs`).
+//! Any number of tasks may wait through any number of clones; all of them learn the same [`Exit`]. When the last handle
+//! goes before the child has ended, the child is killed and the rest handed over (`adopt.rs`).
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
 
 use crate::adopt::{self, Orphan};
 use crate::child::{Child, Watch};
 use crate::exit::Exit;
+
+/// How long the guardian may take to tell the status of a child that has ended. It takes microseconds; only one that
+/// somebody has stopped takes longer.
+const LATE: Duration = Duration::from_secs(5);
+
+/// How often to look where nothing tells us.
+const SELDOM: Duration = Duration::from_millis(10);
+
+/// How long what a dead child has written may take to be passed on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A child process. A cheap handle: clones mean the same child.
 ///
@@ -28,34 +41,112 @@ struct Shared {
 
 /// The one owner of a child: whoever drops it ends the child.
 pub(crate) struct Owned {
-    watch: Watch,
+    watches: Watches,
     orphan: Orphan,
 }
 
+/// What a runtime watches of one child.
+pub(crate) struct Watches {
+    handle: Watch,
+    channel: Option<Watch>,
+}
+
+impl Watches {
+    /// For the current runtime, through descriptors of their own.
+    pub(crate) fn again(child: &Child) -> io::Result<Self> {
+        let (handle, channel) = child.watch_again()?;
+        Ok(Self { handle, channel })
+    }
+
+    /// Waits until `known` knows how the child ended. `None` if the runtime that watches is gone.
+    pub(crate) async fn wait(&self, child: &Child, known: fn(&Child) -> Option<Exit>) -> Option<Exit> {
+        loop {
+            if let Some(exit) = known(child) {
+                return Some(exit);
+            }
+            let over = child.is_over();
+            let channel = self.channel.as_ref().filter(|_| !child.is_deaf());
+            match channel {
+                // Somebody else had to reap it after a guardian that was killed: nothing tells us when.
+                None if over && self.channel.is_some() => sleep(SELDOM).await,
+                None => {
+                    let mut ready = self.handle.readable().await.ok()?;
+                    if known(child).is_none() {
+                        ready.clear_ready();
+                    }
+                }
+                Some(channel) if over && child.try_exit().is_none() => {
+                    match timeout(LATE, readable(channel, child, known)).await {
+                        Ok(alive) => alive?,
+                        Err(_elapsed) => child.presume_ended(),
+                    }
+                }
+                Some(channel) if over => readable(channel, child, known).await?,
+                Some(channel) => tokio::select! {
+                    alive = readable(channel, child, known) => alive?,
+                    ended = self.handle.readable() => drop(ended.ok()?),
+                },
+            }
+        }
+    }
+}
+
+/// Waits until the channel has something new. `None` if the runtime that watches is gone.
+async fn readable(channel: &Watch, child: &Child, known: fn(&Child) -> Option<Exit>) -> Option<()> {
+    let mut ready = channel.readable().await.ok()?;
+    // It is read empty before it counts as empty, or news that came in between would be slept over.
+    if known(child).is_none() && !child.is_deaf() {
+        ready.clear_ready();
+    }
+    Some(())
+}
+
 impl Owned {
-    /// Takes over a fresh child, and lets the current runtime watch it.
+    /// Takes over a fresh child that this process reaps, and lets the current runtime watch it.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or in one without I/O. The child is then killed and reaped.
     pub(crate) fn new(orphan: Orphan) -> io::Result<Self> {
-        let watch = orphan.child().watch()?;
-        Ok(Self { watch, orphan })
+        let watches = Watches { handle: orphan.child().watch()?, channel: None };
+        Ok(Self { watches, orphan })
+    }
+
+    /// The same for a child of the guardian, whose channel is watched already.
+    pub(crate) fn guarded(orphan: Orphan, channel: Watch) -> io::Result<Self> {
+        let watches = Watches { handle: orphan.child().watch()?, channel: Some(channel) };
+        Ok(Self { watches, orphan })
     }
 
     pub(crate) fn child(&self) -> &Arc<Child> {
         self.orphan.child()
     }
 
-    /// Waits for the end of the child and reaps it.
+    /// Waits for the end of the child.
     pub(crate) async fn wait(&self) -> Exit {
-        while let Ok(mut ready) = self.watch.readable().await {
-            if let Some(exit) = self.child().try_exit() {
-                return exit;
-            }
-            ready.clear_ready();
+        self.wait_until(Child::try_exit).await
+    }
+
+    /// Waits until nothing is left of the child, nor beneath it, nor of what it wrote.
+    pub(crate) async fn wait_gone(&self) -> Exit {
+        let exit = self.wait_until(Child::try_gone).await;
+        let drained = self.child().outputs.drained();
+        if timeout(LAST_WORDS, drained).await.is_err() {
+            let child = self.child();
+            tracing::debug!(
+                pid = child.pid,
+                name = child.name,
+                "somebody holds the output of this dead child"
+            );
         }
-        // The runtime that started the child is gone, and this is another one.
-        adopt::wait_elsewhere(self.child()).await
+        exit
+    }
+
+    async fn wait_until(&self, known: fn(&Child) -> Option<Exit>) -> Exit {
+        match self.watches.wait(self.child(), known).await {
+            Some(exit) => exit,
+            // The runtime that started the child is gone, and this is another one.
+            None => adopt::wait_elsewhere(self.child(), known).await,
+        }
     }
 }
 
@@ -90,9 +181,11 @@ impl Process {
         self.child().role
     }
 
-    /// Waits until the process has ended, reaps it, and says how it ended. Every waiter gets the same answer, also later.
+    /// Waits until the process has ended, and says how. Every waiter gets the same answer, also later.
     ///
-    /// Waiting asks nothing of the child: [`terminate`](Self::terminate) and [`kill`](Self::kill) do.
+    /// The process is reaped then, but what it had started may be on its way out still:
+    /// [`wait_gone`](Self::wait_gone) waits for that as well. Waiting asks nothing of the child:
+    /// [`terminate`](Self::terminate) and [`kill`](Self::kill) do.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing; another wait gets the answer.
@@ -103,13 +196,25 @@ impl Process {
         }
     }
 
+    /// Waits until the process has ended and nothing is left beneath it: neither the children that it owned (which may
+    /// clean up within their grace), nor whatever else it had started, nor words of it that are not passed on yet.
+    ///
+    /// At the level [`Cooperative`](crate::Containment::Cooperative) only its process group is known to be gone.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing; another wait gets the answer.
+    pub async fn wait_gone(&self) -> Exit {
+        self.owned().wait_gone().await
+    }
+
     /// How the process ended, or `None` while it runs. Reaps it if it has just ended.
     #[must_use]
     pub fn try_exit(&self) -> Option<Exit> {
         self.child().try_exit()
     }
 
-    /// Sends SIGKILL to the process and its group. Does nothing if it has ended. Does not wait: [`wait`](Self::wait) does.
+    /// Sends SIGKILL to the process; its group goes with it. Does nothing if it has ended. Does not wait:
+    /// [`wait`](Self::wait) does.
     pub fn kill(&self) {
         self.child().kill();
     }
@@ -120,6 +225,19 @@ impl Process {
     /// If there is no such signal, or the child has changed its user and may not be signalled any more.
     pub fn signal(&self, signal: i32) -> io::Result<bool> {
         self.child().signal(signal)
+    }
+
+    /// The end of what the process has written to its standard error so far: at most 16 KiB, with what is no UTF-8
+    /// replaced. When it has ended, that includes its last words. Empty if its [`Stdio`](crate::Stdio) keeps nothing.
+    #[must_use]
+    pub fn stderr_tail(&self) -> String {
+        self.child().outputs.stderr_tail()
+    }
+
+    /// The same for its standard output.
+    #[must_use]
+    pub fn stdout_tail(&self) -> String {
+        self.child().outputs.stdout_tail()
     }
 
     /// Sends SIGTERM to the process and its group, unless it has ended.

@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::child::Child;
+use crate::guardian;
 
 type Live = BTreeMap<u32, Weak<Child>>;
 
@@ -27,7 +28,8 @@ pub(crate) fn remove(pid: u32, child: &Child) {
     }
 }
 
-/// Sends SIGKILL to every child of this process (and its group) that is still alive. Their handles reap them as usual.
+/// Sends SIGKILL to every child of this process (and its group) that is still alive, and, if this is the root, to every
+/// process of the tree. Their handles reap them as usual.
 ///
 /// For the end of a program that does not wait any more; everything else ends a child through its [`Process`].
 ///
@@ -38,4 +40,6 @@ pub fn kill_all() {
     for child in &children {
         child.kill();
     }
+    // Children of children would be given their grace otherwise.
+    guardian::kill_everything();
 }

@@ -1,29 +1,50 @@
-//! What to start: the role, the name, and additions to the environment.
+//! What to start: the role, the name, and everything that the child is to be given.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::stdio::Stdio;
+use crate::tree;
 
-/// What child to start: the role that it plays, its name, and what is added to its environment.
+/// How long a child may clean up when its owner is gone, unless told otherwise.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What child to start: the role that it plays, its name, and what it is given.
 ///
-/// Its standard output and error are those of the parent; its standard input is empty.
+/// A child has the environment and the current folder of its owner, as they are at the start; its standard input is
+/// empty. Everything else that a process passes on (user, mask for new files, priority, affinity) is that of the root at
+/// the time of its first start.
 #[derive(Clone, Debug)]
 #[must_use = "a specification starts nothing; give it to `spawn`"]
 pub struct Spec {
     pub(crate) role: &'static str,
     pub(crate) name: String,
     pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) stdio: Stdio,
     pub(crate) limits: Limits,
+    pub(crate) grace: Duration,
 }
 
 impl Spec {
     /// A child that plays `role` (the name of a [`Role`](crate::Role)) under `name`, which shows in `ps`, logs and errors.
     pub fn new(role: &'static str, name: impl Into<String>) -> Self {
-        Self { role, name: name.into(), env: Vec::new(), limits: Limits::new() }
+        Self {
+            role,
+            name: name.into(),
+            env: Vec::new(),
+            folder: None,
+            stdio: Stdio::new(),
+            limits: Limits::new(),
+            grace: GRACE,
+        }
     }
 
     /// Sets an environment variable for the child. The variables of triune itself (`TRIUNE_CHILD`, `TRIUNE_NAME`,
-    /// `TRIUNE_TREE`) cannot be set.
+    /// `TRIUNE_TREE`, `TRIUNE_GUARD`) cannot be set.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
         self
@@ -35,9 +56,42 @@ impl Spec {
         self
     }
 
-    /// What the child may not do. See [`Limits`].
+    /// The child's current folder, instead of that of its owner. It must exist at the start.
+    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// What becomes of the child's standard output and error. See [`Stdio`].
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// What the system is to refuse to the child. See [`Limits`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// How long the child may clean up when its owner is gone: then it is killed, whatever it does. 500 ms by default.
+    pub fn orphan_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The whole environment of the child, as `KEY=value`.
+    pub(crate) fn environment(&self) -> Vec<OsString> {
+        let mut env = tree::environment();
+        let limits = self.limits.to_variable();
+        let own = [(&limits.0, &limits.1)];
+        for (key, value) in self.env.iter().map(|(key, value)| (key, value)).chain(own) {
+            let mut entry = key.clone();
+            entry.push("=");
+            env.retain(|other| !other.as_bytes().starts_with(entry.as_bytes()));
+            entry.push(value);
+            env.push(entry);
+        }
+        env
     }
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::exit::Exit;
+use crate::hold;
 use crate::process::Process;
 
 /// How long a child may take on each step of its way out.
 ///
-/// The steps: what the caller said over the link, `cancel_grace`, SIGTERM to the group, `term_grace`, SIGKILL, reap.
+/// The steps: what the caller said over the link, `cancel_grace`, SIGTERM to the group, `term_grace`, SIGKILL, reap, sweep.
+/// Each is logged, with the reason for the end. A [`hold`](crate::hold()) suspends all of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +42,8 @@ impl Default for Ladder {
 }
 
 impl Process {
-    /// Ends the process, step by step, and reaps it: see [`Ladder`]. `why` is logged with every step.
+    /// Ends the process, step by step, reaps it, and waits until nothing is left beneath it: see [`Ladder`]. `why` is
+    /// logged with every step.
     ///
     /// The caller has told the child to end, over the link, before. Call it inside of a shield: its waits are tokio's, so
     /// a cancel of the calling task does not end them early otherwise.
@@ -49,23 +52,28 @@ impl Process {
     /// Dropping the future leaves the process on the step that it had reached; its handle still owns it.
     pub async fn terminate(&self, ladder: &Ladder, why: &str) -> Exit {
         let (pid, name) = (self.pid(), self.name());
-        if let Some(exit) = self.wait_for(ladder.cancel_grace).await {
-            return exit;
+        let Ladder { cancel_grace, term_grace } = *ladder;
+        tracing::debug!(pid, name, why, grace = ?cancel_grace, "waiting for the child to end");
+        if self.ends_within(cancel_grace).await {
+            return self.wait_gone().await;
         }
-        tracing::info!(pid, name, why, grace = ?ladder.cancel_grace, "child did not end within its grace; sending SIGTERM");
+        tracing::info!(pid, name, why, grace = ?cancel_grace, "child did not end within its grace; sending SIGTERM");
         self.request_end();
-        if let Some(exit) = self.wait_for(ladder.term_grace).await {
-            return exit;
+        if self.ends_within(term_grace).await {
+            return self.wait_gone().await;
         }
-        tracing::warn!(pid, name, why, grace = ?ladder.term_grace, "child did not end on SIGTERM; sending SIGKILL");
+        tracing::warn!(pid, name, why, grace = ?term_grace, "child did not end on SIGTERM; sending SIGKILL");
         self.kill();
-        self.wait().await
+        let exit = self.wait_gone().await;
+        tracing::debug!(pid, name, why, %exit, "child is reaped, and nothing is left of it");
+        exit
     }
 
-    async fn wait_for(&self, grace: Duration) -> Option<Exit> {
-        if grace.is_zero() {
-            return self.try_exit();
+    async fn ends_within(&self, grace: Duration) -> bool {
+        tokio::select! {
+            biased;
+            _exit = self.wait() => true,
+            () = hold::grace(grace) => self.try_exit().is_some(),
         }
-        tokio::time::timeout(grace, self.wait()).await.ok()
     }
 }

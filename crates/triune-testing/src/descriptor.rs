@@ -1,6 +1,6 @@
 //! The open descriptors of this process: `/proc/self/fd`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The open descriptors of this process, each with what it refers to (a path, `socket:[..]`, `anon_inode:[pidfd]`).
@@ -21,4 +21,16 @@ pub fn open_descriptors() -> BTreeMap<u32, String> {
         Some((number, target.to_string_lossy().into_owned()))
     });
     targets.collect()
+}
+
+/// The sockets by which this process speaks to its guardian, as [`open_descriptors`] shows them. They bear names.
+pub(crate) fn guardian_sockets() -> BTreeSet<String> {
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let name = format!("@triune-guardian-{}-", std::process::id());
+    let sockets = table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(6);
+        let (inode, path) = (fields.next()?, fields.next()?);
+        path.starts_with(&name).then(|| format!("socket:[{inode}]"))
+    });
+    sockets.collect()
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use crate::descriptor::open_descriptors;
+use crate::descriptor::{guardian_sockets, open_descriptors};
 use crate::process::{ProcessInfo, processes_of_tree};
 use crate::wait::{eventually, wait_until};
 
@@ -23,7 +23,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 ///
 /// Guarded tests of one process run one at a time. Every test of that process which starts processes or opens descriptors
 /// for long should therefore be guarded, or its doings show up in those that are. The descriptors of runtimes themselves
-/// (epoll, eventfd) are not counted, so a guard may be made inside of a runtime too.
+/// (epoll, eventfd) are not counted, so a guard may be made inside of a runtime too; nor is the guardian, which belongs to
+/// the process, and ends by itself.
 ///
 /// ```
 /// use triune_testing::LeakGuard;
@@ -76,8 +77,13 @@ impl LeakGuard {
         };
         let mut processes = processes_of_tree();
         processes.retain(|process| !known(process));
+        // Before and after: the guardian may come or go just now.
+        let mut plumbing = guardian_sockets();
         let mut descriptors = open_descriptors();
-        descriptors.retain(|number, target| !self.is_known_descriptor(*number, target));
+        plumbing.extend(guardian_sockets());
+        descriptors.retain(|number, target| {
+            !self.is_known_descriptor(*number, target) && !plumbing.contains(target)
+        });
         if processes.is_empty() && descriptors.is_empty() {
             Ok(())
         } else {

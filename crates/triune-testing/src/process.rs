@@ -1,7 +1,8 @@
 //! The process table, as far as it is ours: `/proc/<pid>/{stat,cmdline,environ}`.
 //!
 //! A process belongs to this tree if it descends from this process, or if it carries this tree's cookie in its environment
-//! (`TRIUNE_TREE=<root's pid>-<root's start time>-...`), which also finds those whose parents have died.
+//! (`TRIUNE_TREE=<root's pid>-<root's start time>-...`, among those of trees around it), which also finds those whose
+//! parents have died.
 //!
 //! Processes come and go while we look: whatever cannot be read is taken for gone.
 
@@ -74,8 +75,10 @@ impl fmt::Display for ProcessInfo {
     }
 }
 
-/// Every process of this tree but this one: descendants, and carriers of the tree's cookie. Zombies only if they are
-/// children of this very process, which then has failed to reap them.
+/// Every process of this tree but this one and its guardian: descendants, and carriers of the tree's cookie. Zombies only
+/// if they are children of this very process, which then has failed to reap them.
+///
+/// The guardian belongs to the process and not to what it does: it ends by itself when it has nothing to guard.
 #[must_use]
 pub fn processes_of_tree() -> Vec<ProcessInfo> {
     let all: BTreeMap<u32, ProcessInfo> =
@@ -92,18 +95,30 @@ pub fn processes_of_tree() -> Vec<ProcessInfo> {
         todo.extend(children.get(&pid).into_iter().flatten().filter(|child| members.insert(**child)));
     }
     members.remove(&own);
+    members.retain(|pid| !all.get(pid).is_some_and(|process| is_own_guardian(process, &all)));
     members.iter().filter_map(|pid| all.get(pid)).filter(|process| process.is_there()).cloned().collect()
+}
+
+/// Whether a process is the guardian of this one, or the second of the two that there are at the level `Hard`.
+fn is_own_guardian(process: &ProcessInfo, all: &BTreeMap<u32, ProcessInfo>) -> bool {
+    // The second form is that of one which has ended.
+    ["triune:guardian", "[triune:guardian]"].contains(&process.command.as_str())
+        && (process.parent == std::process::id()
+            || all.get(&process.parent).is_some_and(|parent| is_own_guardian(parent, all)))
 }
 
 /// Those that inherited the cookie which this process gives to its children.
 fn carriers(all: &BTreeMap<u32, ProcessInfo>) -> impl Iterator<Item = u32> {
     let own = std::process::id();
-    let cookie = all.get(&own).map(|this| format!("TRIUNE_TREE={own}-{}-", this.start));
+    let cookie = all.get(&own).map(|this| format!("{own}-{}-", this.start));
     all.keys().copied().filter(move |pid| {
         let Some(cookie) = &cookie else { return false };
         // The environment of other users' processes cannot be read; they are not of this tree.
         read(&format!("/proc/{pid}/environ")).is_some_and(|environ| {
-            environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(cookie.as_bytes()))
+            let cookies =
+                environ.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"TRIUNE_TREE="));
+            let mut cookies = cookies.unwrap_or_default().split(|byte| *byte == b',');
+            cookies.any(|entry| entry.starts_with(cookie.as_bytes()))
         })
     })
 }

@@ -81,6 +81,7 @@ async fn boot(worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
         Ok((link, driver, _incoming)) => Ok((Connection { process, link }, driver)),
         Err(failure) => {
             end_now(&process).await;
+            process.wait_gone().await;
             Err(failure)
         }
     }
@@ -126,6 +127,8 @@ async fn serve(pool: &Pool, worker: &Worker, connection: &Connection, mut driver
     // The job is the last thing that is written to a worker.
     let end = End { exit, left_unread: driver.left_unread() };
     link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
+    // Its callers know. Whoever waits for its end waits for what it has started, too.
+    process.wait_gone().await;
     end
 }
 

@@ -108,8 +108,9 @@ impl Worker {
 
     /// Its death while it had a job, as an error.
     pub(crate) fn died(&self, end: Option<End>, phase: Phase) -> WorkerDied {
-        let pid = self.connection().map_or(0, |connection| connection.process.pid());
-        let died = WorkerDied::new(&self.name, pid, phase);
+        let process = self.connection().map(|connection| &connection.process);
+        let died = WorkerDied::new(&self.name, process.map_or(0, Process::pid), phase)
+            .with_stderr_tail(process.map(Process::stderr_tail).unwrap_or_default());
         match end {
             Some(end) => died.with_exit(end.exit),
             None => died,

@@ -80,6 +80,7 @@
 //! * *daemon*: a service child that ends when its nursery has nothing else left ([`Nursery::daemon`]).
 //! * *run*: one program run on one tokio runtime; it owns what no nursery can ([`Run`]).
 //! * *portal*: the way to an actor ([`actor::Portal`]); *dialog*: an open stream of items in both directions.
+//! * *guardian*: the small process that is the parent of all others of a tree and sweeps what they leave ([`containment()`]).
 //! * *ladder*: how a process is ended: cancel message, grace, SIGTERM, grace, SIGKILL, reaped.
 
 #[doc(hidden)]
@@ -90,7 +91,10 @@ pub mod guide;
 
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
-pub use triune_process::init;
+pub use triune_process::{
+    Containment, ContainmentInForce, ContainmentReport, UnknownContainment, containment, containment_report,
+    init, set_containment,
+};
 pub use triune_scope::blocking::{self, Blocking};
 pub use triune_scope::{
     Activity, Bound, CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child, ChildError,

@@ -132,6 +132,8 @@ where
         (end, run)
     });
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    // What the children wrote is shown, and not even the guardian is left, when this process has ended.
+    triune_process::finish();
     let code = exit_code(end.map(|end| end.map(MainResult::end)), run.cancel_reason().as_ref());
     match run.system_panic() {
         // The hook has printed it.

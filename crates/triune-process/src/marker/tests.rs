@@ -31,3 +31,15 @@ fn other_versions_and_garbage_are_not_markers() {
 fn an_ordinary_process_is_a_root() {
     assert!(matches!(identify(), Identity::Root));
 }
+
+#[test]
+fn a_membership_is_read_back_and_what_is_made_up_is_none() {
+    let membership = Membership { owner: 7, requests: 3, level: Containment::Hard, guardian: u64::MAX };
+    assert_eq!(Membership::decode(&membership.encode()), Some(Membership { ..membership }));
+    let value = membership.encode();
+    assert!(Membership::is_beneath(value.as_bytes(), u64::MAX));
+    assert!(!Membership::is_beneath(value.as_bytes(), 1));
+    for text in ["", "7", "7:3:hard", "7:3:soft:1", "7:3:hard:1:2", "x:3:hard:1"] {
+        assert_eq!(Membership::decode(text), None, "{text}");
+    }
+}

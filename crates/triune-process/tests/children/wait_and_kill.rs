@@ -6,7 +6,7 @@ use std::io::Read;
 
 use crate::support::{SOON, block_on, leak_checked, read_pid, start, start_ready};
 use tokio::task::JoinSet;
-use triune_process::{Exit, exit_code, kill_all};
+use triune_process::{Containment, Exit, exit_code, kill_all, set_containment};
 use triune_testing::{LeakGuard, ProcessInfo, eventually, wait_gone, wait_until};
 
 fn killed_by(signal: i32) -> Exit {
@@ -195,24 +195,30 @@ fn killing_all_kills_every_child() {
 
 #[test]
 fn a_status_that_somebody_else_took_is_unknown_and_no_hang() {
-    if std::env::var_os("TEST_IGNORES_SIGCHLD").is_some() {
-        return leak_checked(async {
+    if let Some(level) = std::env::var_os("TEST_IGNORES_SIGCHLD") {
+        let guarded = level == "tree";
+        set_containment(if guarded { Containment::Tree } else { Containment::Cooperative }).unwrap();
+        return leak_checked(async move {
             let (echo, _link) = start_ready("echo", "echo").await;
             echo.kill();
-            assert_eq!(echo.wait().await, Exit::Unknown);
+            // The guardian does not ignore it.
+            assert_eq!(echo.wait().await, if guarded { killed_by(libc::SIGKILL) } else { Exit::Unknown });
             let (dropped, _link) = start_ready("echo", "echo").await;
             drop(dropped);
         });
     }
     // Once more, in a process that ignores SIGCHLD: there the system reaps the children itself.
     let guard = LeakGuard::new();
-    #[expect(clippy::disallowed_methods, reason = "the signal must be ignored before this binary starts")]
-    let mut env = std::process::Command::new("env");
-    let this = "wait_and_kill::a_status_that_somebody_else_took_is_unknown_and_no_hang";
-    env.arg("--ignore-signal=CHLD").arg("TEST_IGNORES_SIGCHLD=1").arg(std::env::current_exe().unwrap());
-    let output = env.args(["--exact", this]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    for level in ["cooperative", "tree"] {
+        #[expect(clippy::disallowed_methods, reason = "the signal must be ignored before this binary starts")]
+        let mut env = std::process::Command::new("env");
+        let this = "wait_and_kill::a_status_that_somebody_else_took_is_unknown_and_no_hang";
+        let variable = format!("TEST_IGNORES_SIGCHLD={level}");
+        env.arg("--ignore-signal=CHLD").arg(variable).arg(std::env::current_exe().unwrap());
+        let output = env.args(["--exact", this]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{level}: {text}");
+    }
     guard.finish();
 }
 

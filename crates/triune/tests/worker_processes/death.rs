@@ -119,7 +119,8 @@ fn a_busy_worker_dies_with_its_parent() {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut arrival = gate.arrival().await?;
-        assert_eq!(arrival.process.parent, parent.id());
+        let guardian = ProcessInfo::of(arrival.process.parent).expect("it lives as long as its wards");
+        assert_eq!(guardian.parent, parent.id());
         parent.kill()?;
         parent.wait()?;
         arrival.closed().await?;

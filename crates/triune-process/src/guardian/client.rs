@@ -1,0 +1,248 @@
+//! The way to the guardian: the root starts it when it needs one, children inherit it.
+//!
+//! The root also keeps it: a thread waits for its end, reaps it, and, if it was killed, ends what it left behind.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::SetOnce;
+
+use super::message::Request;
+use super::role::{NO_NAMESPACE, OUTER_ROLE, ROLE};
+use crate::containment::{self, Containment};
+use crate::exit::Exit;
+use crate::marker::{self, Marker, Membership};
+use crate::start::{Plan, Streams};
+use crate::{sys, tree};
+
+/// How long a guardian may take to say hello. It takes a millisecond, unless the program never reaches its entry.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// How long the end of the program waits for the guardian, which needs less than a millisecond.
+const DISMISSAL: Duration = Duration::from_secs(1);
+
+/// How often we look for what a killed guardian left, while it is still starting more.
+const SWEEPS: usize = 20;
+
+/// The way to a guardian.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// This is the root.
+    Root(Arc<Connection>),
+    /// This is a child, with this mark.
+    Child(&'static OwnedFd, u64),
+}
+
+/// The root's connection to the guardian that it has started. It has one descriptor, whose socket bears the name
+/// `triune-guardian-<pid>-<number>` in the abstract namespace, so that whoever counts descriptors can tell it from others.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: OwnedFd,
+    pid: u32,
+    id: u64,
+    /// Set when it has ended and everything is tidied.
+    over: SetOnce<()>,
+}
+
+static INHERITED: OnceLock<(OwnedFd, u64)> = OnceLock::new();
+static CURRENT: Mutex<Option<Arc<Connection>>> = Mutex::new(None);
+/// Held while a guardian is started, so that there are never two of them.
+static STARTING: Mutex<()> = Mutex::new(());
+
+fn current() -> MutexGuard<'static, Option<Arc<Connection>>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes over the way to the guardian that started this process.
+pub(crate) fn inherit(membership: &Membership, mark: u64) -> io::Result<()> {
+    let requests = sys::take_socket(membership.requests)?;
+    containment::inherit(membership.level);
+    // The entry passes here once.
+    let _first = INHERITED.set((requests, mark));
+    Ok(())
+}
+
+impl Way {
+    /// The way that is there already. `None` if this is a root that has not started a guardian.
+    pub(super) fn existing() -> Option<Self> {
+        if let Some((requests, mark)) = INHERITED.get() {
+            return Some(Self::Child(requests, *mark));
+        }
+        current().clone().map(Self::Root)
+    }
+
+    /// The way, with the guardian started if need be. `None` if none can be had: then the level is
+    /// [`Containment::Cooperative`]. Blocks until the guardian is up.
+    pub(super) fn open() -> io::Result<Option<Self>> {
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(way) = Self::existing() {
+                return Ok(Some(way));
+            }
+            let level = containment::decide();
+            if level == Containment::Cooperative {
+                return Ok(None);
+            }
+            match start(level)? {
+                Ok((connection, child)) => {
+                    let connection = Arc::new(connection);
+                    *current() = Some(Arc::clone(&connection));
+                    if let Err(error) = keep(Arc::clone(&connection), child) {
+                        *current() = None;
+                        return Err(error);
+                    }
+                    return Ok(Some(Self::Root(connection)));
+                }
+                Err(Exit::Code(code)) if code == i32::from(NO_NAMESPACE) => {
+                    containment::lower(Containment::Tree, "the system refuses a pid namespace");
+                }
+                Err(exit) => containment::lower(
+                    Containment::Cooperative,
+                    &format!("the guardian, which is this program once more, never got ready ({exit})"),
+                ),
+            }
+        }
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(connection) => connection.socket.as_fd(),
+            Self::Child(requests, _) => requests.as_fd(),
+        }
+    }
+
+    /// The mark of this process; 0 for the root.
+    pub(super) fn own_mark(&self) -> u64 {
+        match self {
+            Self::Root(_) => 0,
+            Self::Child(_, mark) => *mark,
+        }
+    }
+
+    /// Waits until the guardian has ended and is tidied up, so that another one may be started.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn ended(&self) {
+        match self {
+            Self::Root(connection) => {
+                connection.over.wait().await;
+            }
+            // It dies with its guardian.
+            Self::Child(..) => std::future::pending().await,
+        }
+    }
+}
+
+/// Starts a guardian and waits until it is up. Says how it has ended if it never was.
+fn start(level: Containment) -> io::Result<Result<(Connection, Child), Exit>> {
+    let (socket, theirs) = sys::message_pair()?;
+    let id = tree::random();
+    let own = std::process::id();
+    sys::name_socket(socket.as_fd(), &format!("triune-guardian-{own}-{id:016x}"))?;
+    let role = if level == Containment::Hard { OUTER_ROLE } else { ROLE };
+    let marker = Marker { role: role.to_owned(), parent: own, nonce: id };
+    let streams = Streams { stdin: theirs, stdout: sys::open_null()?, stderr: sys::copy_of_stderr()? };
+    let env = tree::environment();
+    let mut child = Plan { name: ROLE, marker, membership: None, env, folder: None, streams }.start()?;
+    if says_hello(&socket) {
+        let pid = child.id();
+        return Ok(Ok((Connection { socket, pid, id, over: SetOnce::new() }, child)));
+    }
+    // Its socket has ended, so it has ended or is about to; or else it is too late.
+    child.kill()?;
+    Ok(Err(child.wait().map_or(Exit::Unknown, sys::exit_of_status)))
+}
+
+/// Waits until the guardian says that it is up.
+fn says_hello(socket: &OwnedFd) -> bool {
+    let until = Instant::now() + HELLO;
+    loop {
+        let mut buffer = [0; 8];
+        match sys::receive_message(socket.as_fd(), &mut buffer) {
+            Ok(message) => return message.len > 0,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return false,
+            Err(_nothing_yet) => {}
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || sys::block_until_any(&[socket.as_fd()], Some(left)).is_err() {
+            return false;
+        }
+    }
+}
+
+/// Waits for the end of the guardian on a thread of its own: no runtime of this program lives as long.
+fn keep(connection: Arc<Connection>, mut child: Child) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("triune-guardian".to_owned());
+    // If there is no thread to be had, the guardian ends, since nobody holds its socket, and stays a zombie.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no runtime of this program lives as long as the guardian"
+    )]
+    thread.spawn(move || {
+        // Unknown where SIGCHLD is ignored, or somebody waits for any child.
+        let exit = child.wait().map_or(Exit::Unknown, sys::exit_of_status);
+        if exit != Exit::Code(0) {
+            mourn(&connection, exit);
+        }
+        let mut current = current();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &connection)) {
+            *current = None;
+        }
+        drop(current);
+        // The thread sets it once.
+        let _first = connection.over.set(());
+    })?;
+    Ok(())
+}
+
+/// The guardian was killed. Its children die with it; what they had started and what has left them is ended here.
+fn mourn(connection: &Connection, exit: Exit) {
+    let pid = connection.pid;
+    if exit != Exit::Unknown {
+        tracing::error!(pid, %exit, "the guardian has died, and all processes beneath it die with it; the next start makes another one");
+    }
+    for _ in 0..SWEEPS {
+        let left = sys::carriers(marker::MEMBERSHIP, |value| Membership::is_beneath(value, connection.id));
+        if left.is_empty() {
+            return;
+        }
+        for pid in left {
+            let Ok(handle) = sys::open_process(pid) else { continue };
+            // Opened first and asked again: the number may have become that of another process.
+            if sys::variable_of(pid, marker::MEMBERSHIP)
+                .is_some_and(|value| Membership::is_beneath(&value, connection.id))
+            {
+                // It may be somebody else's by now (setuid), or gone.
+                let _not_ours_any_more = sys::signal_process(handle.as_fd(), libc::SIGKILL);
+                // A process without memory has no environment either: wait until it has died, not until it is reaped.
+                let _seldom_longer =
+                    sys::block_until_any(&[handle.as_fd()], Some(Duration::from_millis(100)));
+            }
+        }
+    }
+    tracing::error!(pid, "there are still processes that a killed guardian has left");
+}
+
+/// Kills every process of this tree at once, children of children included. For the end of a program that does not wait.
+pub(crate) fn kill_everything() {
+    if let Some(Way::Root(connection)) = Way::existing() {
+        // If it is gone, its children are, too.
+        let _gone = sys::send_message(connection.socket.as_fd(), &Request::KillAll.encode(), &[]);
+    }
+}
+
+/// Tells the guardian that the program ends, and waits until it has gone, with everything that is left of the tree.
+pub(crate) fn dismiss() {
+    let Some(connection) = current().take() else { return };
+    // It has gone by itself, if this fails.
+    let _gone = sys::close_both_ways(connection.socket.as_fd());
+    let until = Instant::now() + DISMISSAL;
+    // The keeper is a thread, which this one cannot be woken by without a runtime.
+    while connection.over.get().is_none() && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_micros(200));
+    }
+}

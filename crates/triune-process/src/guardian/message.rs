@@ -1,0 +1,183 @@
+//! What owners and the guardian say to each other. Pure data.
+//!
+//! Both are the same program in the same build, so this is no protocol for others; it is checked all the same, because
+//! a guardian that panics takes the tree with it.
+//!
+//! Each message is one packet: a kind, then numbers in little endian, then texts that each end with a zero byte (which
+//! no argument and no variable of the environment can hold).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use crate::exit::Exit;
+
+/// Longer requests travel in a file without a name.
+pub(crate) const MAX_INLINE: usize = 64 * 1024;
+
+/// The longest request: what the system allows for arguments and environment, and some.
+pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+/// What can be asked of the guardian, over the socket that all of the tree share.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Start a child. The descriptors: its channel, its standard input, output and error, its folder.
+    Spawn(Order),
+    /// The same, with the order in a file, which is the last descriptor.
+    SpawnFromFile,
+    /// Kill everything, now.
+    KillAll,
+}
+
+/// How many descriptors come with an order.
+pub(crate) const ORDER_DESCRIPTORS: usize = 5;
+
+/// What child to start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// The mark of the child of the guardian that asks; 0 for the root.
+    pub(crate) owner: u64,
+    /// The process number of the one that asks, as it knows itself.
+    pub(crate) parent: u32,
+    /// How long the child may clean up when its owner is gone.
+    pub(crate) grace: Duration,
+    pub(crate) role: String,
+    pub(crate) name: String,
+    /// The whole environment, as `KEY=value`.
+    pub(crate) env: Vec<OsString>,
+}
+
+/// What the guardian says to the owner of one child, over the channel of that child.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It runs; its handle comes along.
+    Started { pid: u32 },
+    /// It could not be started: an error number of the system, and words.
+    Failed { errno: i32, text: String },
+    /// It has ended and is reaped. `swept` if nothing is left beneath it either.
+    Ended { exit: Exit, swept: bool },
+    /// Nothing is left beneath it now.
+    Swept,
+}
+
+/// What an owner says to the guardian about its child, over its channel.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Kill it and its group: the owner does not want it any more.
+    Kill,
+    /// Send a signal to it and its group.
+    Signal(i32),
+}
+
+impl Request {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Spawn(order) => {
+                let mut bytes = vec![1];
+                order.encode(&mut bytes);
+                bytes
+            }
+            Self::SpawnFromFile => vec![2],
+            Self::KillAll => vec![3],
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (1, rest) => Order::decode(rest).map(Self::Spawn),
+            (2, []) => Some(Self::SpawnFromFile),
+            (3, []) => Some(Self::KillAll),
+            _ => None,
+        }
+    }
+}
+
+impl Order {
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.owner.to_le_bytes());
+        bytes.extend(self.parent.to_le_bytes());
+        bytes.extend(u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX).to_le_bytes());
+        let texts = [OsStr::new(&self.role), OsStr::new(&self.name)];
+        for text in texts.into_iter().chain(self.env.iter().map(OsString::as_os_str)) {
+            bytes.extend(text.as_bytes());
+            bytes.push(0);
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (owner, bytes) = bytes.split_first_chunk()?;
+        let (parent, bytes) = bytes.split_first_chunk()?;
+        let (grace, bytes) = bytes.split_first_chunk()?;
+        let mut texts = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0);
+        let mut text = || Some(std::str::from_utf8(texts.next()?).ok()?.to_owned());
+        Some(Self {
+            owner: u64::from_le_bytes(*owner),
+            parent: u32::from_le_bytes(*parent),
+            grace: Duration::from_millis(u64::from_le_bytes(*grace)),
+            role: text()?,
+            name: text()?,
+            env: texts.map(|entry| OsString::from_vec(entry.to_vec())).collect(),
+        })
+    }
+}
+
+impl Answer {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Started { pid } => [&[1], &pid.to_le_bytes()[..]].concat(),
+            Self::Failed { errno, text } => [&[2], &errno.to_le_bytes()[..], text.as_bytes()].concat(),
+            Self::Ended { exit, swept } => {
+                let (kind, value) = match *exit {
+                    Exit::Code(code) => (0, code),
+                    Exit::Signal { signal, core_dumped } => (1 + u8::from(core_dumped), signal),
+                    Exit::Unknown => (3, 0),
+                };
+                [&[3, kind, u8::from(*swept)], &value.to_le_bytes()[..]].concat()
+            }
+            Self::Swept => vec![4],
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (1, rest) => Some(Self::Started { pid: u32::from_le_bytes(rest.try_into().ok()?) }),
+            (2, rest) => {
+                let (errno, text) = rest.split_first_chunk()?;
+                let text = String::from_utf8_lossy(text).into_owned();
+                Some(Self::Failed { errno: i32::from_le_bytes(*errno), text })
+            }
+            (3, [kind, swept, value @ ..]) => {
+                let value = i32::from_le_bytes(value.try_into().ok()?);
+                let exit = match kind {
+                    0 => Exit::Code(value),
+                    1 | 2 => Exit::Signal { signal: value, core_dumped: *kind == 2 },
+                    3 => Exit::Unknown,
+                    _ => return None,
+                };
+                Some(Self::Ended { exit, swept: *swept != 0 })
+            }
+            (4, []) => Some(Self::Swept),
+            _ => None,
+        }
+    }
+}
+
+impl Command {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Kill => vec![1],
+            Self::Signal(signal) => [&[2], &signal.to_le_bytes()[..]].concat(),
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (1, []) => Some(Self::Kill),
+            (2, signal) => Some(Self::Signal(i32::from_le_bytes(signal.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

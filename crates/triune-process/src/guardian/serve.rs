@@ -1,0 +1,329 @@
+//! The guardian's loop: requests, ends, deadlines.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::message::{Answer, MAX_INLINE, MAX_REQUEST, ORDER_DESCRIPTORS, Order, Request};
+use super::sweep::Strays;
+use super::ward::Ward;
+use crate::containment::Containment;
+use crate::marker::{Marker, Membership};
+use crate::start::{Plan, Streams};
+use crate::{sys, tree};
+
+/// How long a guardian without children waits for the next one.
+const LINGER: Duration = Duration::from_millis(30);
+
+/// How many requests are served before the ends of children are looked at again.
+const AT_A_TIME: usize = 32;
+
+/// Everything that the guardian has.
+#[derive(Debug)]
+pub(super) struct Guardian {
+    /// The way to the root, and a handle on it, as long as it is there.
+    root: Option<(OwnedFd, OwnedFd)>,
+    /// Our end of the socket by which children make requests; they inherit the other one.
+    requests: OwnedFd,
+    inherited: OwnedFd,
+    signals: OwnedFd,
+    wards: BTreeMap<u64, Ward>,
+    level: Containment,
+    /// Tells what this guardian has started from what another one has.
+    id: u64,
+    depth: usize,
+    /// Since when there is nothing to do.
+    idle: Instant,
+    /// Something has happened that may have left strays.
+    look: bool,
+    buffer: Vec<u8>,
+}
+
+/// What has something to say.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Requests,
+    Root,
+    RootHandle,
+    Ward(u64),
+}
+
+impl Guardian {
+    pub(super) fn new(root: OwnedFd, root_handle: OwnedFd, id: u64, level: Containment) -> io::Result<Self> {
+        let signals = sys::hear_of_children_only()?;
+        sys::become_subreaper()?;
+        let (requests, theirs) = sys::message_pair()?;
+        // A hello: the entry was reached, and requests will be answered.
+        sys::send_message(root.as_fd(), &[1], &[])?;
+        Ok(Self {
+            root: Some((root, root_handle)),
+            requests,
+            inherited: sys::inheritable_copy(theirs.as_fd())?,
+            signals,
+            wards: BTreeMap::new(),
+            level,
+            id,
+            depth: sys::namespace_depth(),
+            idle: Instant::now(),
+            look: false,
+            buffer: vec![0; MAX_INLINE],
+        })
+    }
+
+    /// Serves until nothing is left to guard.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        loop {
+            self.settle();
+            if self.is_done() {
+                return Ok(());
+            }
+            for source in self.wait()? {
+                self.serve(source);
+            }
+        }
+    }
+
+    /// Waits until something happens, or the next deadline.
+    fn wait(&self) -> io::Result<Vec<Source>> {
+        let mut sources = vec![Source::Signals, Source::Requests];
+        let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), self.requests.as_fd()];
+        if let Some((socket, handle)) = &self.root {
+            sources.extend([Source::Root, Source::RootHandle]);
+            fds.extend([socket.as_fd(), handle.as_fd()]);
+        }
+        for (mark, ward) in &self.wards {
+            if let Some(channel) = &ward.channel {
+                sources.push(Source::Ward(*mark));
+                fds.push(channel.as_fd());
+            }
+        }
+        let now = Instant::now();
+        let deadlines = self.wards.values().filter_map(Ward::deadline).chain(self.linger());
+        let timeout = deadlines.min().map(|at| at.saturating_duration_since(now));
+        let ready = sys::block_until_any(&fds, timeout)?;
+        Ok(sources.into_iter().zip(ready).filter_map(|(source, ready)| ready.then_some(source)).collect())
+    }
+
+    fn serve(&mut self, source: Source) {
+        match source {
+            // The ends themselves are taken in `settle`.
+            Source::Signals => sys::drain_signals(&self.signals),
+            Source::Requests => drop(self.take_requests(None)),
+            Source::Root => {
+                if !self.take_requests(Some(())) {
+                    self.root_is_gone();
+                }
+            }
+            Source::RootHandle => {
+                // What it asked for before it died is answered by nobody; it is not started.
+                self.root_is_gone();
+            }
+            Source::Ward(mark) => {
+                if let Some(ward) = self.wards.get_mut(&mark)
+                    && !ward.obey()
+                {
+                    ward.channel = None;
+                    ward.orphan(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes requests, from the root or from the children. False if the root has closed its end.
+    fn take_requests(&mut self, of_root: Option<()>) -> bool {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut open = true;
+        for _ in 0..AT_A_TIME {
+            let socket = match (of_root, &self.root) {
+                (None, _) => &self.requests,
+                (Some(()), Some((socket, _))) => socket,
+                (Some(()), None) => break,
+            };
+            match sys::receive_message(socket.as_fd(), &mut buffer) {
+                Ok(message) if message.len == 0 => {
+                    open = false;
+                    break;
+                }
+                Ok(message) if message.truncated => {}
+                Ok(message) => self.take(Request::decode(&buffer[..message.len]), message.fds),
+                Err(error) => {
+                    open = error.kind() == ErrorKind::WouldBlock;
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+        open
+    }
+
+    fn take(&mut self, request: Option<Request>, mut fds: Vec<OwnedFd>) {
+        let order = match request {
+            Some(Request::Spawn(order)) => Some(order),
+            Some(Request::SpawnFromFile) => fds.pop().and_then(read_order),
+            Some(Request::KillAll) => return self.wards.values_mut().for_each(Ward::kill),
+            None => None,
+        };
+        // Whoever sends something else gets no answer but the end of its channel.
+        let Some(order) = order else { return };
+        let Ok([channel, stdin, stdout, stderr, folder]) = <[OwnedFd; ORDER_DESCRIPTORS]>::try_from(fds)
+        else {
+            return;
+        };
+        let streams = Streams { stdin, stdout, stderr };
+        if let Err((channel, error)) = self.spawn(order, channel, streams, &folder) {
+            let errno = error.raw_os_error().unwrap_or(0);
+            let answer = Answer::Failed { errno, text: error.to_string() };
+            // If it is gone, nobody waits for the answer.
+            let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        order: Order,
+        channel: OwnedFd,
+        streams: Streams,
+        folder: &OwnedFd,
+    ) -> Result<(), (OwnedFd, io::Error)> {
+        let owner_lives = match order.owner {
+            0 => self.root.is_some(),
+            owner => self.wards.get(&owner).is_some_and(|owner| !owner.has_ended()),
+        };
+        if !owner_lives || self.root.is_none() {
+            return Err((channel, io::Error::from_raw_os_error(libc::ESHUTDOWN)));
+        }
+        let mark = tree::random();
+        let Order { owner, parent, grace, role, name, env } = order;
+        let membership = Membership {
+            owner: parent,
+            requests: self.inherited.as_raw_fd(),
+            level: self.level,
+            guardian: self.id,
+        };
+        let marker = Marker { role, parent: std::process::id(), nonce: mark };
+        let plan = Plan { name: &name, marker, membership: Some(membership), env, folder: None, streams };
+        let started = sys::enter_folder(folder.as_fd()).and_then(|()| plan.start());
+        // A folder that somebody wants to remove or unmount must not be held by us.
+        let _root_exists = std::env::set_current_dir("/");
+        let child = match started {
+            Ok(child) => child,
+            Err(error) => return Err((channel, error)),
+        };
+        let pid = child.id();
+        match self.admit(pid, owner, grace, channel) {
+            Ok(ward) => drop(self.wards.insert(mark, ward)),
+            Err((channel, error)) => {
+                // Not ours to guard without a handle. It dies, and is reaped as a stray.
+                let _ended = sys::signal_number(pid, libc::SIGKILL);
+                return Err((channel, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the handle of a fresh child, and gives it to its owner.
+    fn admit(
+        &self,
+        pid: u32,
+        owner: u64,
+        grace: Duration,
+        channel: OwnedFd,
+    ) -> Result<Ward, (OwnedFd, io::Error)> {
+        // We have not reaped it, so the number is still its own.
+        let handle = match sys::open_process(pid) {
+            Ok(handle) => handle,
+            Err(error) => return Err((channel, error)),
+        };
+        let listed = match self.depth {
+            1 => pid,
+            _ => sys::number_of_handle(handle.as_fd()).unwrap_or(pid),
+        };
+        let ward = Ward::new(pid, listed, owner, grace, channel);
+        ward.tell(&Answer::Started { pid: listed }, &[handle.as_fd()]);
+        Ok(ward)
+    }
+
+    fn root_is_gone(&mut self) {
+        if self.root.take().is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let longest = self.wards.values().map(Ward::grace).max().unwrap_or_default();
+        for ward in self.wards.values_mut() {
+            match ward.owner {
+                0 => ward.orphan(now),
+                // Its owner may still be cleaning up with its help. Nobody gets longer than the most patient one.
+                _ => ward.expire(now, longest),
+            }
+        }
+        self.look = true;
+    }
+
+    /// Reaps, enforces deadlines, sweeps, and tells the owners.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        self.reap(now);
+        for ward in self.wards.values_mut() {
+            ward.enforce(now);
+        }
+        if !self.look && !self.wards.values().any(Ward::has_ended) {
+            return;
+        }
+        let strays = Strays::kill(&self.wards, self.depth);
+        loop {
+            let owners: Vec<u64> = self.wards.values().map(|ward| ward.owner).collect();
+            let swept = self.wards.iter().find(|(mark, ward)| {
+                let quiet = strays.are_gone_from(**mark) && !owners.contains(mark);
+                ward.has_ended() && (quiet || ward.has_waited(now))
+            });
+            // One after the other: an owner is swept when the last of its own is.
+            let Some((&mark, _)) = swept else { break };
+            if let Some(mut ward) = self.wards.remove(&mark) {
+                ward.tell_end(true);
+            }
+        }
+        for ward in self.wards.values_mut() {
+            ward.tell_end(false);
+        }
+        if self.wards.is_empty() {
+            self.idle = now;
+        }
+        self.look = !strays.is_empty();
+    }
+
+    fn reap(&mut self, now: Instant) {
+        while let Some(pid) = sys::find_ended_child() {
+            let found = self.wards.iter_mut().find(|(_, ward)| ward.pid == pid && !ward.has_ended());
+            let Some((&mark, ward)) = found else {
+                // A stray. What it leaves comes to us.
+                sys::reap_number(pid);
+                self.look = true;
+                continue;
+            };
+            ward.reap(now);
+            for owned in self.wards.values_mut().filter(|ward| ward.owner == mark) {
+                owned.orphan(now);
+            }
+        }
+    }
+
+    /// When a guardian without children goes.
+    fn linger(&self) -> Option<Instant> {
+        (self.wards.is_empty() && self.root.is_some()).then(|| self.idle + LINGER)
+    }
+
+    fn is_done(&self) -> bool {
+        self.wards.is_empty()
+            && !self.look
+            && (self.root.is_none() || self.linger().is_some_and(|until| until <= Instant::now()))
+    }
+}
+
+fn read_order(file: OwnedFd) -> Option<Order> {
+    let mut bytes = Vec::new();
+    File::from(file).take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).ok()?;
+    if bytes.len() > MAX_REQUEST { None } else { Order::decode(&bytes) }
+}

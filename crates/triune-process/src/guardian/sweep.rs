@@ -1,0 +1,56 @@
+//! What is left beneath children that have ended.
+//!
+//! A *stray* is a child of the guardian that it did not start: its parent has ended, and the system gave it to us. It
+//! carries, in the environment that it was started with, the mark of the triune process that it comes from. While that
+//! one lives, the stray is its business (`sh -c 'tool &'` makes one); afterwards it is killed. A stray without a mark
+//! (somebody has cleared its environment) belongs to nobody that we know, and is killed as soon as we look.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ward::Ward;
+use crate::marker::{self, Marker};
+use crate::sys;
+
+/// Who still waits for a stray to die.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    /// The marks of the ended children that have strays.
+    dying: BTreeSet<u64>,
+    /// There are some that nobody has marked.
+    unmarked: bool,
+}
+
+impl Strays {
+    /// Looks for strays, and kills those that no living child answers for.
+    pub(super) fn kill(wards: &BTreeMap<u64, Ward>, depth: usize) -> Self {
+        let mut found = Self::default();
+        let is_ward = |listed: u32| wards.values().any(|ward| ward.listed == listed && !ward.has_ended());
+        for stray in sys::living_children(depth, is_ward) {
+            let mark = mark_of(stray.listed);
+            match mark.map(|mark| (mark, wards.get(&mark))) {
+                Some((_, Some(origin))) if !origin.has_ended() => continue,
+                Some((mark, Some(_))) => drop(found.dying.insert(mark)),
+                _ => found.unmarked = true,
+            }
+            // It may have ended meanwhile; then there is nothing to do.
+            let _ended = sys::signal_number(stray.pid, libc::SIGKILL);
+        }
+        found
+    }
+
+    /// Whether none is left that an ended child with this mark might have to wait for.
+    pub(super) fn are_gone_from(&self, mark: u64) -> bool {
+        !self.unmarked && !self.dying.contains(&mark)
+    }
+
+    /// Whether there is nothing that has yet to die.
+    pub(super) fn is_empty(&self) -> bool {
+        self.dying.is_empty() && !self.unmarked
+    }
+}
+
+/// The mark of the child that a process comes from.
+fn mark_of(listed: u32) -> Option<u64> {
+    let marker = sys::variable_of(listed, marker::CHILD)?;
+    Some(Marker::decode(std::str::from_utf8(&marker).ok()?)?.nonce)
+}

@@ -1,0 +1,148 @@
+//! One child of the guardian.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::message::{Answer, Command};
+use crate::exit::Exit;
+use crate::sys;
+
+/// The longest time that what is beneath a dead child may take to die of SIGKILL before we stop waiting for it: only a
+/// process that is stuck in the kernel takes longer.
+const SWEEP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A child from its start until everything beneath it is gone.
+#[derive(Debug)]
+pub(super) struct Ward {
+    pub(super) pid: u32,
+    /// Its number in `/proc`.
+    pub(super) listed: u32,
+    /// The mark of the child that owns it; 0 for the root.
+    pub(super) owner: u64,
+    /// How long it may clean up when its owner is gone.
+    grace: Duration,
+    /// To its owner, as long as there is one.
+    pub(super) channel: Option<OwnedFd>,
+    life: Life,
+}
+
+#[derive(Debug)]
+enum Life {
+    /// It runs; killed at the given time.
+    Runs { kill_at: Option<Instant> },
+    /// It runs, and was sent SIGKILL.
+    Killed,
+    /// It is reaped.
+    Ended { exit: Exit, at: Instant, told: bool },
+}
+
+impl Ward {
+    pub(super) fn new(pid: u32, listed: u32, owner: u64, grace: Duration, channel: OwnedFd) -> Self {
+        Self { pid, listed, owner, grace, channel: Some(channel), life: Life::Runs { kill_at: None } }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.life, Life::Ended { .. })
+    }
+
+    /// When it is to be killed, if nothing changes.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.life {
+            Life::Runs { kill_at } => kill_at,
+            Life::Ended { at, .. } => Some(at + SWEEP_LIMIT),
+            Life::Killed => None,
+        }
+    }
+
+    /// Its owner is gone: it may clean up for its grace.
+    pub(super) fn orphan(&mut self, now: Instant) {
+        self.expire(now, self.grace);
+    }
+
+    /// It has this much time left, or what it had before if that is less.
+    pub(super) fn expire(&mut self, now: Instant, within: Duration) {
+        if let Life::Runs { kill_at } = &mut self.life {
+            // A grace beyond the clock is one without end.
+            *kill_at = [*kill_at, now.checked_add(within)].into_iter().flatten().min();
+        }
+    }
+
+    pub(super) fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Kills it if its time is over.
+    pub(super) fn enforce(&mut self, now: Instant) {
+        if let Life::Runs { kill_at: Some(at) } = self.life
+            && at <= now
+        {
+            self.kill();
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        if !self.has_ended() {
+            self.signal(libc::SIGKILL);
+            self.life = Life::Killed;
+        }
+    }
+
+    /// Sends a signal to it and its group; it is not reaped, so the number is its own.
+    fn signal(&self, signal: i32) {
+        // An empty group and a process that has just ended are nothing to complain about.
+        let _empty = sys::signal_group(self.pid, signal);
+        let _ended = sys::signal_number(self.pid, signal);
+    }
+
+    /// Reaps it. It has ended; what it left in its group is killed first, while the number is still its own.
+    pub(super) fn reap(&mut self, now: Instant) {
+        let _empty = sys::signal_group(self.pid, libc::SIGKILL);
+        let exit = sys::reap_number(self.pid).unwrap_or(Exit::Unknown);
+        self.life = Life::Ended { exit, at: now, told: false };
+    }
+
+    /// Whether we have waited long enough for what is beneath it.
+    pub(super) fn has_waited(&self, now: Instant) -> bool {
+        matches!(self.life, Life::Ended { at, .. } if at + SWEEP_LIMIT <= now)
+    }
+
+    /// Tells the owner what it does not know yet about the end.
+    pub(super) fn tell_end(&mut self, swept: bool) {
+        let Life::Ended { exit, told, .. } = &mut self.life else { return };
+        let answer = match (*told, swept) {
+            (false, _) => Answer::Ended { exit: *exit, swept },
+            (true, true) => Answer::Swept,
+            (true, false) => return,
+        };
+        *told = true;
+        self.tell(&answer, &[]);
+    }
+
+    pub(super) fn tell(&self, answer: &Answer, handle: &[BorrowedFd<'_>]) {
+        if let Some(channel) = &self.channel {
+            // Only an owner that is gone does not get it; a channel has room for all three messages of its life.
+            let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), handle);
+        }
+    }
+
+    /// Does what the owner says. False if the channel has ended.
+    pub(super) fn obey(&mut self) -> bool {
+        let mut buffer = [0; 16];
+        loop {
+            let Some(channel) = &self.channel else { return true };
+            let message = match sys::receive_message(channel.as_fd(), &mut buffer) {
+                Ok(message) => message,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                Err(_reset) => return false,
+            };
+            if message.len == 0 {
+                return false;
+            }
+            match Command::decode(&buffer[..message.len]) {
+                Some(Command::Kill) => self.kill(),
+                Some(Command::Signal(signal)) if !self.has_ended() => self.signal(signal),
+                _ => {}
+            }
+        }
+    }
+}

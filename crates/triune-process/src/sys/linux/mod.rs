@@ -1,0 +1,30 @@
+//! Linux: pidfd, `waitid`, subreaper, `/proc`, pid namespaces.
+//!
+//! Owns all of the crate's `unsafe`: the calls of the C library that rustix does not offer, and the registration of a
+//! descriptor with tokio. Holds no state.
+//!
+//! | what | needs |
+//! |---|---|
+//! | everything | Linux 5.4 (`waitid` on a pidfd) |
+//! | sealing what a library forgot to mark | 5.11 (`close_range`); without it, only our own descriptors are marked |
+//! | the status of a child whose guardian was killed | 6.15 (`PIDFD_GET_INFO`); without it, the status is unknown |
+//! | sweeping strays without reading the whole of `/proc` | `CONFIG_PROC_CHILDREN` |
+//! | the level `Hard` | `CAP_SYS_ADMIN`, or user namespaces for everybody |
+
+mod descriptor;
+mod limits;
+mod namespace;
+mod process;
+mod program;
+mod sandbox;
+mod signal;
+mod table;
+
+pub(crate) use descriptor::*;
+pub(crate) use limits::*;
+pub(crate) use namespace::*;
+pub(crate) use process::*;
+pub(crate) use program::*;
+pub(crate) use sandbox::*;
+pub(crate) use signal::*;
+pub(crate) use table::*;

@@ -1,0 +1,91 @@
+//! The process table, `/proc`, as far as the guardian's sweep and the fallback by cookie need it.
+//!
+//! Processes come and go while we look: what cannot be read is taken for gone.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+/// How much of an environment is read at most.
+const ENOUGH: u64 = 4 * 1024 * 1024;
+
+/// A living child of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChildEntry {
+    /// Its number for system calls of this process.
+    pub(crate) pid: u32,
+    /// Its number in `/proc`, which may be that of an outer pid namespace.
+    pub(crate) listed: u32,
+}
+
+/// The children of this process that have not ended, but for those that `is_known` (by their numbers in `/proc`). This
+/// process must have one thread only.
+///
+/// `depth` is that of [`namespace_depth`].
+pub(crate) fn living_children(depth: usize, is_known: impl Fn(u32) -> bool) -> Vec<ChildEntry> {
+    let listed: Vec<u32> = match fs::read_to_string("/proc/thread-self/children") {
+        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        // A kernel without CONFIG_PROC_CHILDREN.
+        Err(_) => children_by_scan(),
+    };
+    let unknown = listed.into_iter().filter(|listed| !is_known(*listed));
+    unknown.filter_map(|listed| living(listed, depth)).collect()
+}
+
+fn living(listed: u32, depth: usize) -> Option<ChildEntry> {
+    let status = fs::read_to_string(format!("/proc/{listed}/status")).ok()?;
+    let state = field(&status, "State:")?;
+    if state.starts_with(['Z', 'X']) {
+        return None;
+    }
+    let pid = namespace_numbers(&status).nth(depth.checked_sub(1)?)?;
+    Some(ChildEntry { pid, listed })
+}
+
+/// How many pid namespaces deep this process is, counted from that of `/proc`; 1 if it is the same.
+pub(crate) fn namespace_depth() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    namespace_numbers(&status).count().max(1)
+}
+
+/// The numbers of one process, from the outermost namespace to its own.
+fn namespace_numbers(status: &str) -> impl Iterator<Item = u32> {
+    let numbers = field(status, "NSpid:").unwrap_or_default();
+    numbers.split_ascii_whitespace().filter_map(|number| number.parse().ok())
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+fn children_by_scan() -> Vec<u32> {
+    let own = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse::<u32>().ok());
+    let is_ours = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        own.is_some() && field(&status, "PPid:").and_then(|parent| parent.parse().ok()) == own
+    };
+    numbers().filter(is_ours).collect()
+}
+
+fn numbers() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The value of a variable in the environment that a process was started with. `listed` is its number in `/proc`.
+pub(crate) fn variable_of(listed: u32, key: &str) -> Option<Vec<u8>> {
+    let mut environ = Vec::new();
+    File::open(format!("/proc/{listed}/environ")).ok()?.take(ENOUGH).read_to_end(&mut environ).ok()?;
+    let found = environ
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
+    found.map(<[u8]>::to_vec)
+}
+
+/// The processes that were started with a variable whose value `is_ours` accepts, except for this one. Their numbers are
+/// those in `/proc`; open a handle and ask again before you signal one.
+pub(crate) fn carriers(key: &str, is_ours: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+    let own = std::process::id();
+    numbers()
+        .filter(|pid| *pid != own && variable_of(*pid, key).is_some_and(|value| is_ours(&value)))
+        .collect()
+}
