@@ -12,6 +12,7 @@
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use triune_wire::{
@@ -20,6 +21,7 @@ use triune_wire::{
 };
 
 use crate::handshake::{decode, ended, frame, prepare};
+use crate::socket::{self, Received};
 use crate::{Config, ConnectError, LinkEnd, ProtocolError};
 
 /// Size of a read, in bytes.
@@ -35,6 +37,8 @@ pub struct Server {
     last_seen: u64,
     /// The request of which some pieces are missing.
     arriving: Option<Arriving>,
+    /// How long to look at the socket before sleeping.
+    spin: Duration,
     /// The call that was given out and not answered.
     open: Option<u64>,
 }
@@ -100,6 +104,7 @@ impl Server {
             buffer,
             last_seen: 0,
             arriving: None,
+            spin: config.spin,
             open: None,
         })
     }
@@ -284,7 +289,7 @@ impl Server {
                 self.buffer.bytes.advance(HEADER_LEN);
                 return Ok(Some(header));
             }
-            match self.buffer.fill(&self.stream) {
+            match self.buffer.fill_soon(&self.stream, self.spin) {
                 Ok(0) if self.buffer.bytes.is_empty() => return Ok(None),
                 Ok(0) => return Err(truncated(HEADER_LEN - self.buffer.bytes.len())),
                 Ok(_) => {}
@@ -340,6 +345,25 @@ impl Buffer {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Reads once, and looks for so long whether there is something before it sleeps.
+    fn fill_soon(&mut self, stream: &UnixStream, spin: Duration) -> io::Result<usize> {
+        if !spin.is_zero() {
+            let begin = Instant::now();
+            while begin.elapsed() < spin {
+                match socket::receive(stream, &mut self.piece) {
+                    Ok(Received { len, .. }) => {
+                        self.bytes.extend_from_slice(&self.piece[..len]);
+                        return Ok(len);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.fill(stream)
     }
 
     /// Fills `place`: from what is here, then from the socket without a detour; the header that follows comes

@@ -15,12 +15,48 @@ pub struct Config {
     /// How many bytes wait for the socket at most before calls and items have to wait. Default 4 MiB. One
     /// message may exceed it.
     pub queue_bytes: usize,
+    /// Whether the other side is asked for a sign of life. Default: no. A side that is silent for long may be
+    /// stopped, or its machine gone; one that is merely dead is noticed without this.
+    pub heartbeat: Option<Heartbeat>,
+    /// For how long the driver looks at the socket again and again before it parks, after anything was read
+    /// or written. Default zero. It saves the wake-up, which is most of a short round trip, and keeps a
+    /// processor busy for so long; other tasks of the runtime run in between. Some 50 µs are enough for
+    /// answers that come at once.
+    pub spin: Duration,
+    /// Whether the other side may introduce somebody: pass a socket to them. Default: no; descriptors that it
+    /// sends are closed then.
+    pub accepts_introductions: bool,
+}
+
+/// How a side finds out that the other one is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heartbeat {
+    /// After how long a silence a PING is sent.
+    pub every: Duration,
+    /// How long its answer, or anything else, may take: then the link ends as
+    /// [`Stalled`](crate::LinkEnd::Stalled).
+    pub patience: Duration,
+}
+
+impl Heartbeat {
+    /// A PING after `every` of silence, the end of the link `patience` later.
+    pub const fn new(every: Duration, patience: Duration) -> Heartbeat {
+        Heartbeat { every, patience }
+    }
 }
 
 impl Config {
     /// The default settings with this HELLO.
     pub const fn new(hello: Hello) -> Config {
-        Config { hello, handshake_timeout: Duration::from_secs(10), queue_bytes: 4 * 1024 * 1024 }
+        Config {
+            hello,
+            handshake_timeout: Duration::from_secs(10),
+            queue_bytes: 4 * 1024 * 1024,
+            heartbeat: None,
+            spin: Duration::ZERO,
+            accepts_introductions: false,
+        }
     }
 
     /// The same settings, with these limits for the other side.

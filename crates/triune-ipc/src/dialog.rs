@@ -93,7 +93,17 @@ impl DialogSender {
     }
 
     fn poll(&self, item: &Message, waker: Option<&Waker>) -> Poll<Result<(), SendErrorKind>> {
-        self.shared.update(|state, wakes| state.poll_send(self.key, item, waker, wakes))
+        self.poll_parts(&[], item, waker)
+    }
+
+    /// Sends `prefix` (which is copied, and short) and `item` as one.
+    pub(crate) fn poll_parts(
+        &self,
+        prefix: &[u8],
+        item: &Message,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<(), SendErrorKind>> {
+        self.shared.update(|state, wakes| state.poll_send(self.key, prefix, item, waker, wakes))
     }
 
     /// Sends an item. Waits while the other side has not consumed what it was sent before, while too much is

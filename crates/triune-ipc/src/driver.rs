@@ -4,6 +4,9 @@
 //! the caller into the outgoing lane, from there into one `writev`, and on the other side from the read
 //! buffer into the slot of the waiter.
 //!
+//! A driver with a `spin` does not park at once: it looks at the socket again each time the runtime polls it,
+//! and asks to be polled, so that other tasks run in between.
+//!
 //! Invariants:
 //! 1. Reading never waits for writing, nor for a consumer: what comes in is bounded by credits and limits.
 //! 2. A failed write does not end the link before what the other side had sent is read: its last words
@@ -13,17 +16,21 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::UnixStream;
 use triune_wire::{FRAME_MAX, FrameDecoder, Header, Kind, Report, ReportKind};
 
+use crate::heartbeat::{Beat, Pulse};
 use crate::mux::{Chunk, Shared, Wakes};
-use crate::{LinkEnd, ProtocolError};
+use crate::socket::{self, Received};
+use crate::{Config, LinkEnd, ProtocolError};
 
 /// Room that is made for a read, in bytes.
 const READ: usize = 64 * 1024;
@@ -49,13 +56,20 @@ pub struct Driver {
     ended: Option<LinkEnd>,
     /// The other side ended before it had read everything.
     left_unread: bool,
+    pulse: Option<Pulse>,
+    spin: Duration,
+    /// How long to look at the socket before parking; real time, also where tokio's clock is paused.
+    spin_until: Option<Instant>,
+    /// Where reads go that are not tokio's; empty until there is one.
+    piece: Vec<u8>,
+    accepts_introductions: bool,
 }
 
 /// What is left to write of a frame without a body.
 type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, buffer: BytesMut) -> Driver {
+    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, buffer: BytesMut, config: &Config) -> Driver {
         Driver {
             shared,
             stream,
@@ -67,6 +81,11 @@ impl Driver {
             goodbye: None,
             ended: None,
             left_unread: false,
+            pulse: config.heartbeat.map(Pulse::new),
+            spin: config.spin,
+            spin_until: None,
+            piece: Vec::new(),
+            accepts_introductions: config.accepts_introductions,
         }
     }
 
@@ -113,7 +132,11 @@ impl Driver {
                 Poll::Ready(Err(end)) => break Poll::Ready(end),
                 // What came in may have something to write as its consequence.
                 Poll::Ready(Ok(())) => {}
-                Poll::Pending => break Poll::Pending,
+                Poll::Pending => match self.poll_silence(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(end)) => break Poll::Ready(end),
+                    Poll::Pending => break Poll::Pending,
+                },
             }
         };
         self.wakes.run();
@@ -148,17 +171,65 @@ impl Driver {
                 }
                 return Poll::Pending;
             }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            let parts = self.batch.iter().flat_map(Chunk::rest);
-            for (slice, part) in slices.iter_mut().zip(parts) {
-                *slice = IoSlice::new(part);
-                count += 1;
-            }
-            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])) {
-                Ok(n) => written = n,
+            match ready!(self.poll_write_batch(cx)) {
+                Ok(n) => {
+                    written = n;
+                    self.is_active();
+                }
                 Err(error) => return Poll::Ready(self.write_failed(error)),
             }
+        }
+    }
+
+    /// Writes from the front of the batch. A descriptor goes with the first byte of its chunk, and alone.
+    fn poll_write_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(Chunk { descriptor, .. }) = self.batch.front_mut()
+            && let Some(passed) = descriptor.take()
+        {
+            let bytes = self.batch.front().and_then(|chunk| chunk.rest().next()).unwrap_or_default();
+            let sent = socket::poll_send(&self.stream, bytes, passed.as_fd(), cx);
+            if sent.is_pending()
+                && let Some(chunk) = self.batch.front_mut()
+            {
+                chunk.descriptor = Some(passed);
+            }
+            return sent;
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        let parts = self.batch.iter().take_while(|chunk| chunk.descriptor.is_none()).flat_map(Chunk::rest);
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])
+    }
+
+    /// Nothing can be read or written now: looks once more before parking, and asks after the other side.
+    /// Ready: go on.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        if let Some(until) = self.spin_until {
+            self.piece.resize(READ, 0);
+            match socket::receive(&self.stream, &mut self.piece) {
+                Err(error) if is_temporary(&error) && Instant::now() < until => cx.waker().wake_by_ref(),
+                Err(error) if is_temporary(&error) => self.spin_until = None,
+                received => return Poll::Ready(self.after_receive(received)),
+            }
+        }
+        let Some(pulse) = &mut self.pulse else { return Poll::Pending };
+        match ready!(pulse.poll(cx)) {
+            Beat::Ping => {
+                self.shared.lock().ping(0);
+                Poll::Ready(Ok(()))
+            }
+            Beat::End(end) => Poll::Ready(Err(end)),
+        }
+    }
+
+    /// Something was read or written: more may come at once.
+    fn is_active(&mut self) {
+        if !self.spin.is_zero() {
+            self.spin_until = Instant::now().checked_add(self.spin);
         }
     }
 
@@ -180,11 +251,35 @@ impl Driver {
         if std::mem::take(&mut self.undecoded) {
             return Poll::Ready(self.decode());
         }
+        if self.accepts_introductions {
+            return self.poll_receive(cx);
+        }
         if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
             self.buffer.reserve(READ);
         }
         let read = ready!(pin!(self.stream.read_buf(&mut self.buffer)).poll(cx));
         Poll::Ready(self.after_read(read))
+    }
+
+    /// Reads once, and the descriptors that come with it.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
+        self.piece.resize(READ, 0);
+        let received = ready!(socket::poll_receive(&self.stream, &mut self.piece, cx));
+        Poll::Ready(self.after_receive(received))
+    }
+
+    fn after_receive(&mut self, received: io::Result<Received>) -> Result<(), LinkEnd> {
+        let Received { len, descriptors, is_cut } = match received {
+            Ok(received) => received,
+            Err(error) => return self.after_read(Err(error)),
+        };
+        self.buffer.extend_from_slice(&self.piece[..len]);
+        // Those that nobody accepts are closed here.
+        if self.accepts_introductions {
+            let kept = self.shared.lock().on_descriptors(descriptors, is_cut);
+            kept.map_err(|error| LinkEnd::Protocol(Arc::new(error)))?;
+        }
+        self.after_read(Ok(len))
     }
 
     fn after_read(&mut self, read: io::Result<usize>) -> Result<(), LinkEnd> {
@@ -193,7 +288,13 @@ impl Driver {
                 Ok(()) => LinkEnd::Eof,
                 Err(error) => LinkEnd::Protocol(Arc::new(error.into())),
             }),
-            Ok(_) => self.decode(),
+            Ok(_) => {
+                if let Some(pulse) = &mut self.pulse {
+                    pulse.heard();
+                }
+                self.is_active();
+                self.decode()
+            }
             // A peer that dies with unread bytes in its socket resets the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 self.left_unread = true;
@@ -253,6 +354,10 @@ impl Driver {
             tracing::debug!(%error, "the peer could not be told what it did wrong");
         }
     }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl Drop for Driver {

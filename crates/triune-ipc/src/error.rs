@@ -90,6 +90,12 @@ pub enum LinkEnd {
     Protocol(Arc<ProtocolError>),
     /// The other side ended the link and said why: it found that *this* side broke the rules.
     Refused(Arc<Report>),
+    /// The other side gave no sign of life although it was asked for one.
+    #[non_exhaustive]
+    Stalled {
+        /// How long it was silent.
+        silent: Duration,
+    },
     /// The process at the other end died, and this is what is known of it.
     Died(Arc<dyn Error + Send + Sync>),
     /// This side closed the link, or dropped its driver.
@@ -104,6 +110,9 @@ impl fmt::Display for LinkEnd {
             LinkEnd::Io(_) => f.write_str("the socket of the link failed"),
             LinkEnd::Protocol(error) => error.fmt(f),
             LinkEnd::Refused(report) => write!(f, "the other side ended the link: {report}"),
+            LinkEnd::Stalled { silent } => {
+                write!(f, "the other side gave no sign of life for {silent:?}: it may be stopped")
+            }
             LinkEnd::Died(error) => error.fmt(f),
             LinkEnd::Closed => f.write_str("this side closed the link"),
         }
@@ -288,18 +297,23 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            SendErrorKind::Ended => f.write_str("the item was not sent: the dialog has ended"),
-            SendErrorKind::Cancelled(message) => write!(f, "the item was not sent: cancelled: {message}"),
-            SendErrorKind::NotStarted => {
-                f.write_str("the item was not sent: call `started` before the first item")
-            }
-            SendErrorKind::Full => f.write_str("the item was not sent: no room now"),
-            SendErrorKind::Lost(_) => f.write_str("the item was not sent: the link ended"),
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the item was not sent: ")?;
+        match self {
+            SendErrorKind::Ended => f.write_str("the dialog has ended"),
+            SendErrorKind::Cancelled(message) => write!(f, "cancelled: {message}"),
+            SendErrorKind::NotStarted => f.write_str("call `started` before the first item"),
+            SendErrorKind::Full => f.write_str("no room now"),
+            SendErrorKind::Lost(_) => f.write_str("the link ended"),
             SendErrorKind::TooLarge { len, max } => write!(
                 f,
-                "the item has {len} bytes, the other side accepts {max}: raise its limit `max_message` or send the \
-                 data in pieces"
+                "it has {len} bytes, the other side accepts {max}: raise its limit `max_message` or send the data in \
+                 pieces"
             ),
         }
     }

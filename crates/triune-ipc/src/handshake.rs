@@ -63,7 +63,7 @@ pub async fn connect(stream: UnixStream, config: Config) -> Result<(Link, Driver
     };
     let peer = config.hello.accept(&body).map_err(ConnectError::Hello)?;
     let shared = Arc::new(Shared::new(&config.hello, peer, config.queue_bytes));
-    let driver = Driver::new(Arc::clone(&shared), stream, buffer);
+    let driver = Driver::new(Arc::clone(&shared), stream, buffer, &config);
     Ok((Link::new(Arc::clone(&shared)), driver, Incoming::new(shared)))
 }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use triune_wire::{CancelMessage, Message, Report, ReportKind, TraceContext};
 
-use crate::mux::{Arrived, Shared};
-use crate::{CallEnd, DialogReceiver, DialogSender};
+use crate::mux::{Arrival, Arrived, Shared};
+use crate::{CallEnd, DialogReceiver, DialogSender, Introduction};
 
 /// Where the requests of the other side come out.
 ///
@@ -34,8 +34,9 @@ impl Incoming {
         let next =
             poll_fn(|cx| self.shared.update(|state, wakes| state.poll_arrived(cx.waker(), wakes))).await?;
         let Arrived { id, target, args, deadline, trace, is_dialog } = match next {
-            Ok(arrived) => arrived,
-            Err(message) => return Some(Request::Cancel(message)),
+            Arrival::Request(arrived) => arrived,
+            Arrival::Cancel(message) => return Some(Request::Cancel(message)),
+            Arrival::Introduction(introduction) => return Some(Request::Introduction(introduction)),
         };
         let shared = &self.shared;
         let responder = Responder { shared: Arc::clone(shared), id };
@@ -64,6 +65,8 @@ pub enum Request {
     Open(IncomingDialog),
     /// This whole side is asked to cancel itself.
     Cancel(CancelMessage),
+    /// Somebody whom this side can talk to.
+    Introduction(Introduction),
 }
 
 /// A call of the other side.

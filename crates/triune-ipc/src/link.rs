@@ -70,6 +70,20 @@ impl Link {
         self.shared.update(|state, _| state.goodbye = true);
     }
 
+    /// Says GOODBYE as soon as no request is open any more, in either direction. Until then those that are
+    /// open go on and the other side may still make some; new ones of this side end with
+    /// [`CallEnd::NotSent`](crate::CallEnd::NotSent).
+    pub fn goodbye_when_idle(&self) {
+        self.shared.update(|state, _| state.drain());
+    }
+
+    /// Tells the other side of somebody whom it can talk to: passes one end of a socket, whose other end is
+    /// given to `name`. It comes out of the other side's [`Incoming`](crate::Incoming). See
+    /// [`introduce`](crate::introduce) for both halves at once.
+    pub fn pass_socket(&self, name: &str, socket: std::os::unix::net::UnixStream) {
+        self.shared.update(|state, _| state.introduce(name, socket.into()));
+    }
+
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
     /// ignored. Nothing that is queued is written any more.
     pub fn close(&self, end: LinkEnd) {

@@ -182,3 +182,30 @@ fn a_peer_that_breaks_the_rules_is_refused() {
     }
     assert!(matches!(after(&[0; 16]), LinkEnd::Protocol(e) if matches!(*e, ProtocolError::Frame(_))));
 }
+
+#[test]
+fn a_server_that_spins_serves_as_before() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut spinning = config("worker");
+    spinning.spin = std::time::Duration::from_micros(200);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            let mut server = Server::accept(other, &spinning).unwrap();
+            while let Some(call) = server.next().unwrap() {
+                server.reply(call.id, &call.args).unwrap();
+            }
+        });
+        runtime.block_on(async {
+            let (link, driver, _incoming) = triune_ipc::connect(one, config("pool")).await.unwrap();
+            let calls = async {
+                for len in [0, 10, 70_000, 3_000_000] {
+                    let sent = vec![7; len];
+                    assert_eq!(link.call(0, sent.clone()).await.unwrap(), sent, "{len} bytes");
+                }
+                link.goodbye();
+            };
+            tokio::join!(driver.run(), calls);
+        });
+    });
+}

@@ -32,6 +32,7 @@ mod codec;
 mod frame;
 mod hello;
 mod interface;
+mod introduce;
 mod limits;
 mod message;
 mod pieces;
@@ -45,6 +46,7 @@ pub use codec::{
 pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, Header, Kind, flag};
 pub use hello::{BuildId, Hello, HelloError, MAGIC, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 pub use interface::{Difference, Fingerprint, Interface};
+pub use introduce::IntroduceMessage;
 pub use limits::{Limits, LimitsError};
 pub use message::{Credit, REQUEST_HEAD_MAX, RequestHead, TraceContext};
 pub use pieces::{Pieces, TOTAL_LEN, total_head};

@@ -12,7 +12,7 @@ use super::outgoing::{Lane, body};
 use super::state::{State, body_error};
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
-use crate::{CallEnd, ProtocolError};
+use crate::{CallEnd, Introduction, ProtocolError};
 
 /// A request that came in and was not fetched yet.
 pub(crate) struct Arrived {
@@ -22,6 +22,13 @@ pub(crate) struct Arrived {
     pub(crate) deadline: Option<Instant>,
     pub(crate) trace: Option<TraceContext>,
     pub(crate) is_dialog: bool,
+}
+
+/// What comes in besides answers.
+pub(crate) enum Arrival {
+    Request(Arrived),
+    Cancel(CancelMessage),
+    Introduction(Introduction),
 }
 
 /// A request that came in and was not answered yet.
@@ -165,6 +172,7 @@ impl State {
             (_, false) => Lane::Control,
         };
         self.out.push_terminal(lane, Header::new(kind, id).to_caller(), message);
+        self.goodbye_if_idle();
     }
 
     /// Sends STARTED.
@@ -218,19 +226,18 @@ impl State {
     }
 
     /// The next request; a cancel of the whole peer goes first.
-    pub(crate) fn poll_arrived(
-        &mut self,
-        waker: &Waker,
-        wakes: &mut Wakes,
-    ) -> Poll<Option<Result<Arrived, CancelMessage>>> {
+    pub(crate) fn poll_arrived(&mut self, waker: &Waker, wakes: &mut Wakes) -> Poll<Option<Arrival>> {
         if self.end.is_some() {
             return Poll::Ready(None);
         }
         if let Some(message) = self.cancel_all.take() {
-            return Poll::Ready(Some(Err(message)));
+            return Poll::Ready(Some(Arrival::Cancel(message)));
+        }
+        if let Some(introduction) = self.introductions.pop_front() {
+            return Poll::Ready(Some(Arrival::Introduction(introduction)));
         }
         if let Some(arrived) = self.arrived.pop_front() {
-            return Poll::Ready(Some(Ok(arrived)));
+            return Poll::Ready(Some(Arrival::Request(arrived)));
         }
         register(&mut self.incoming, waker, wakes);
         Poll::Pending

@@ -72,7 +72,7 @@ impl State {
         let len = args.len();
         let terminal = if let Some(end) = &self.end {
             Some(CallEnd::NotSent(end.clone()))
-        } else if self.goodbye {
+        } else if !self.takes_requests() {
             Some(CallEnd::NotSent(LinkEnd::Goodbye))
         } else if len > max {
             Some(CallEnd::TooLarge { len, max })
@@ -211,6 +211,7 @@ impl State {
         if request.handles == 0 {
             self.requests.remove(slot);
         }
+        self.goodbye_if_idle();
     }
 
     /// Asks for the end of a request, once; one that was not sent yet ends at once.

@@ -1,6 +1,7 @@
 //! What is written in one go: some whole frames, the last of which may have its body elsewhere.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 use triune_wire::{HEADER_LEN, Header};
@@ -21,6 +22,8 @@ pub(crate) struct Chunk {
     pub(super) terminals: usize,
     /// The long message that its last frame begins.
     pub(super) begins: Option<Key>,
+    /// A descriptor that goes with its first byte; then it holds that one frame.
+    pub(crate) descriptor: Option<OwnedFd>,
 }
 
 /// Whose message it is: the id of the request, and whether it goes to its caller.
@@ -28,7 +31,8 @@ pub(crate) type Key = (u64, bool);
 
 impl Chunk {
     pub(super) const fn new(head: Vec<u8>, lane: Lane, seq: u64) -> Chunk {
-        Chunk { head, tail: Vec::new(), tail_len: 0, written: 0, lane, seq, terminals: 0, begins: None }
+        let tail = Vec::new();
+        Chunk { head, tail, tail_len: 0, written: 0, lane, seq, terminals: 0, begins: None, descriptor: None }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -37,7 +41,7 @@ impl Chunk {
 
     /// Whether no frame can follow in it.
     pub(super) const fn is_closed(&self) -> bool {
-        !self.tail.is_empty() || self.begins.is_some()
+        !self.tail.is_empty() || self.begins.is_some() || self.descriptor.is_some()
     }
 
     pub(crate) const fn is_started(&self) -> bool {

@@ -47,6 +47,7 @@ impl State {
     pub(crate) fn poll_send(
         &mut self,
         key: StreamKey,
+        prefix: &[u8],
         item: &Message,
         waker: Option<&Waker>,
         wakes: &mut Wakes,
@@ -55,8 +56,9 @@ impl State {
             return Poll::Ready(Err(why));
         }
         let max = self.peer.max_message as usize;
-        if item.len() > max {
-            return Poll::Ready(Err(SendErrorKind::TooLarge { len: item.len(), max }));
+        let len = prefix.len() + item.len();
+        if len > max {
+            return Poll::Ready(Err(SendErrorKind::TooLarge { len, max }));
         }
         let has_room = self.has_room();
         let Some(stream) = self.stream(key) else { return Poll::Ready(Err(SendErrorKind::Ended)) };
@@ -76,9 +78,9 @@ impl State {
             }
             return Poll::Pending;
         }
-        stream.sent(item.len());
+        stream.sent(len);
         if let Some(header) = self.header(key, Kind::Item) {
-            self.out.push(Lane::Bulk, header, &[], item.clone());
+            self.out.push(Lane::Bulk, header, prefix, item.clone());
         }
         Poll::Ready(Ok(()))
     }

@@ -15,6 +15,7 @@
 mod callee;
 mod caller;
 mod chunk;
+mod introduce;
 mod items;
 mod outgoing;
 mod partial;
@@ -22,7 +23,7 @@ mod state;
 mod stream;
 mod wake;
 
-pub(crate) use callee::Arrived;
+pub(crate) use callee::{Arrival, Arrived};
 pub(crate) use caller::Asked;
 pub(crate) use chunk::Chunk;
 pub(crate) use state::Shared;

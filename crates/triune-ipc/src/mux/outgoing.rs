@@ -12,6 +12,7 @@
 //! 3. Control and call frames wait for what is partly written and for nothing else, whatever is queued.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 use triune_wire::{FRAME_MAX, Header, Kind, Message, TOTAL_LEN, flag, total_head};
@@ -156,6 +157,17 @@ impl Outgoing {
             return None;
         }
         self.beginning.iter_mut().chain(&mut self.turns).find(|long| long.key == key)
+    }
+
+    /// Queues a frame that a descriptor goes with.
+    pub(crate) fn push_descriptor(&mut self, header: Header, body: &[u8], descriptor: OwnedFd) {
+        self.queued += framed(body.len());
+        self.next_seq += 1;
+        let mut chunk = Chunk::new(self.spare.pop().unwrap_or_default(), Lane::Control, self.next_seq);
+        chunk.push_header(with_len(header, body.len()));
+        chunk.head.extend_from_slice(body);
+        chunk.descriptor = Some(descriptor);
+        self.lanes[Lane::Control as usize].push_back(chunk);
     }
 
     /// Gives up the long message of this request and direction, and what waits behind it: nobody wants it.

@@ -1,6 +1,7 @@
 //! The state of a link and its one lock.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -14,7 +15,7 @@ use super::outgoing::{Lane, Outgoing, body};
 use super::partial::Partials;
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
-use crate::{LinkEnd, ProtocolError};
+use crate::{Introduction, LinkEnd, ProtocolError};
 
 /// How many PINGs may wait for their PONG to be written.
 const MAX_PONGS: usize = 16;
@@ -67,11 +68,16 @@ pub(crate) struct State {
     pub(crate) end: Option<LinkEnd>,
     pub(crate) end_waiters: Waiters,
     pub(crate) goodbye: bool,
+    /// GOODBYE is to be said when no request is open.
+    draining: bool,
     pub(super) driver: Option<Waker>,
     pub(super) out: Outgoing,
     pub(super) credits_due: VecDeque<StreamKey>,
     pub(super) wants_room: Vec<StreamKey>,
     pongs: VecDeque<u64>,
+    /// Descriptors that came and no frame has claimed yet.
+    pub(crate) descriptors: VecDeque<OwnedFd>,
+    pub(super) introductions: VecDeque<Introduction>,
     /// Messages that come in pieces.
     pub(super) partials: Partials,
     // As caller.
@@ -103,11 +109,14 @@ impl State {
             end: None,
             end_waiters: Waiters::default(),
             goodbye: false,
+            draining: false,
             driver: None,
             out: Outgoing::default(),
             credits_due: VecDeque::new(),
             wants_room: Vec::new(),
             pongs: VecDeque::new(),
+            descriptors: VecDeque::new(),
+            introductions: VecDeque::new(),
             partials: Partials::default(),
             requests: Slab::new(),
             flights: Slab::new(),
@@ -197,6 +206,7 @@ impl State {
             }
             Kind::Ping => self.pongs.push_back(id),
             Kind::Pong => {}
+            Kind::Introduce => self.on_introduce(&frame, wakes)?,
             Kind::Goodbye if frame.body.is_empty() => return Ok(Some(LinkEnd::Goodbye)),
             Kind::Goodbye => {
                 let report = Report::from_bytes(&frame.body).map_err(|error| body_error(kind, &error))?;
@@ -226,6 +236,8 @@ impl State {
         self.credits_due.clear();
         self.pongs.clear();
         self.partials.clear();
+        self.descriptors.clear();
+        self.introductions.clear();
         self.early_cancels.clear();
         wakes.wake(self.driver.take());
     }
@@ -241,6 +253,31 @@ impl State {
         }
         self.end_waiters.register(key, waker, wakes);
         Poll::Pending
+    }
+
+    /// Says GOODBYE when no request is open any more.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        self.goodbye_if_idle();
+    }
+
+    /// Called when a request has ended.
+    pub(super) fn goodbye_if_idle(&mut self) {
+        self.goodbye |= self.draining
+            && self.flights.is_empty()
+            && self.waiting.is_empty()
+            && self.served.is_empty()
+            && self.partials.requests == 0;
+    }
+
+    /// Whether requests of this side are still taken.
+    pub(super) const fn takes_requests(&self) -> bool {
+        !self.goodbye && !self.draining
+    }
+
+    /// Asks the other side for a sign of life.
+    pub(crate) fn ping(&mut self, token: u64) {
+        self.out.push(Lane::Control, Header::new(Kind::Ping, token), &[], Message::default());
     }
 
     /// Asks the whole peer to cancel itself.

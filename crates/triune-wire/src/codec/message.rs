@@ -78,22 +78,29 @@ impl<B: BufMut> Output for B {
 pub(super) struct Rope<'a> {
     lend: &'a Lend,
     parts: Vec<Bytes>,
-    open: BytesMut,
+    open: &'a mut Vec<u8>,
 }
 
 impl<'a> Rope<'a> {
-    pub(super) fn new(lend: &'a Lend) -> Rope<'a> {
-        Rope { lend, parts: Vec::new(), open: BytesMut::with_capacity(128) }
+    /// What is copied goes into `open`, until a part is lent.
+    pub(super) fn new(lend: &'a Lend, open: &'a mut Vec<u8>) -> Rope<'a> {
+        Rope { lend, parts: Vec::new(), open }
     }
 
-    pub(super) fn into_message(self) -> Message {
+    /// The message; without lent parts it is only what is open, and that stays where it is if it is at most
+    /// `short` bytes.
+    pub(super) fn into_message(mut self, short: usize) -> Message {
+        if self.parts.is_empty() && self.open.len() <= short {
+            return Message::default();
+        }
+        self.close();
         let mut parts = self.parts.into_iter();
-        match parts.next() {
-            None => self.open.freeze().into(),
-            Some(first) => {
-                let rest = (!self.open.is_empty()).then(|| self.open.freeze());
-                Message { first, more: parts.chain(rest).collect() }
-            }
+        Message { first: parts.next().unwrap_or_default(), more: parts.collect() }
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.parts.push(std::mem::take(self.open).into());
         }
     }
 }
@@ -103,9 +110,7 @@ impl Output for Rope<'_> {
         match self.lend.take_lent(bytes) {
             None => self.open.extend_from_slice(bytes),
             Some(lent) => {
-                if !self.open.is_empty() {
-                    self.parts.push(self.open.split().freeze());
-                }
+                self.close();
                 self.parts.push(lent);
             }
         }

@@ -76,10 +76,26 @@ pub trait Codec: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`encode`](Codec::encode).
     fn to_message<T: Serialize + ?Sized>(value: &T) -> Result<Message, EncodeError> {
+        let mut open = Vec::with_capacity(128);
+        let message = Self::to_short_message(value, &mut open, 0)?;
+        Ok(if open.is_empty() { message } else { open.into() })
+    }
+
+    /// The same for many values in turn: one of at most `most` bytes is left in `short`, the message is empty
+    /// then, and no memory is taken. What was in `short` before is forgotten.
+    ///
+    /// # Errors
+    /// As [`encode`](Codec::encode).
+    fn to_short_message<T: Serialize + ?Sized>(
+        value: &T,
+        short: &mut Vec<u8>,
+        most: usize,
+    ) -> Result<Message, EncodeError> {
+        short.clear();
         let lend = Lend::parts();
-        let mut rope = message::Rope::new(&lend);
+        let mut rope = message::Rope::new(&lend, short);
         Self::encode(value, &mut rope)?;
-        Ok(rope.into_message())
+        Ok(rope.into_message(most))
     }
 
     /// Decodes a value that fills the whole of `bytes`; each [`Payload`] in it is a view of `bytes`, without

@@ -1,0 +1,59 @@
+//! Introductions: descriptors that come and go with a frame.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use triune_wire::{Frame, Header, IntroduceMessage, Kind};
+
+use super::state::{State, body_error};
+use super::wake::Wakes;
+use crate::{Introduction, ProtocolError};
+
+/// How many introductions of the peer are kept until they are fetched, and how many descriptors until their
+/// frame is complete.
+const MOST: usize = 64;
+
+impl State {
+    /// Passes a socket to the peer.
+    pub(crate) fn introduce(&mut self, name: &str, socket: OwnedFd) {
+        if self.end.is_none() && !self.goodbye {
+            let body = IntroduceMessage::new(name).to_bytes();
+            self.out.push_descriptor(Header::new(Kind::Introduce, 0), &body, socket);
+        }
+    }
+
+    /// Descriptors came with the bytes that are decoded next.
+    pub(crate) fn on_descriptors(
+        &mut self,
+        descriptors: Vec<OwnedFd>,
+        is_cut: bool,
+    ) -> Result<(), ProtocolError> {
+        self.descriptors.extend(descriptors);
+        if is_cut || self.descriptors.len() > MOST {
+            self.descriptors.clear();
+            let kind = Kind::Introduce;
+            return Err(ProtocolError::Overrun { kind, id: 0, bound: "one descriptor for each frame" });
+        }
+        Ok(())
+    }
+
+    /// INTRODUCE came in.
+    pub(super) fn on_introduce(&mut self, frame: &Frame, wakes: &mut Wakes) -> Result<(), ProtocolError> {
+        let Frame { kind, id, .. } = *frame;
+        let message = IntroduceMessage::from_bytes(&frame.body).map_err(|error| body_error(kind, &error))?;
+        let Some(descriptor) = self.descriptors.pop_front() else {
+            let reason = "no descriptor came with it, or this side accepts none";
+            return Err(ProtocolError::Unexpected { kind, id, reason });
+        };
+        if self.introductions.len() >= MOST {
+            return Err(ProtocolError::Overrun { kind, id, bound: "64 introductions that were not fetched" });
+        }
+        // Dropped, and so closed, if nobody fetches: the other one sees the end of its link.
+        if !self.incoming_gone {
+            let introduction = Introduction { name: message.name, socket: UnixStream::from(descriptor) };
+            self.introductions.push_back(introduction);
+            wakes.wake(self.incoming.take());
+        }
+        Ok(())
+    }
+}

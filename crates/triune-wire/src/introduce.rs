@@ -1,0 +1,39 @@
+//! Who is at the other end of a socket that is passed on.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::bounded::shorten;
+use crate::codec::{DecodeError, known, known_bytes};
+
+const MAX_NAME: usize = 1024;
+
+/// The body of an INTRODUCE frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct IntroduceMessage {
+    /// The path of the process that holds the other end.
+    pub name: String,
+}
+
+impl IntroduceMessage {
+    /// A message with this path.
+    pub fn new(name: impl Into<String>) -> IntroduceMessage {
+        IntroduceMessage { name: name.into() }
+    }
+
+    /// The body of the frame; a long path is shortened.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut bounded = self.clone();
+        shorten(&mut bounded.name, MAX_NAME);
+        known_bytes(&bounded)
+    }
+
+    /// Reads the body of the frame.
+    ///
+    /// # Errors
+    /// The body is not such a message, or longer than one can be.
+    pub fn from_bytes(body: &[u8]) -> Result<IntroduceMessage, DecodeError> {
+        known(&body[..body.len().min(MAX_NAME + 64)])
+    }
+}
