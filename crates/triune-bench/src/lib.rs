@@ -5,8 +5,10 @@
 //! ends decides more than the code does.
 
 pub mod bare;
+pub mod compare;
 pub mod gate;
 
+use std::borrow::Borrow;
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
@@ -108,19 +110,8 @@ impl Bench {
     ///
     /// If the actor does not start.
     #[must_use]
-    pub fn actor(&self) -> OpenActor<'_> {
-        let (ready, portal) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
-        let open = self.spawn(nursery(async move |n| {
-            let portal = n.actor("echo").start().await?;
-            // The other side waits for it.
-            let _taken = ready.send(portal);
-            let _dropped = stopped.await;
-            Ok(())
-        }));
-        let portal = self.runtime.block_on(portal).expect("the actor starts");
-        OpenActor { bench: self, portal, stop: Some(stop), open: Some(open) }
+    pub fn actor(&self) -> OpenActor<&Bench> {
+        OpenActor::new(self)
     }
 }
 
@@ -130,24 +121,52 @@ impl Drop for Bench {
     }
 }
 
-/// An actor in an open nursery.
+/// An actor in an open nursery, with the runtime that it lives in.
 #[derive(Debug)]
-pub struct OpenActor<'a> {
-    bench: &'a Bench,
+pub struct OpenActor<B: Borrow<Bench>> {
     /// The way to the actor.
     pub portal: Portal,
     stop: Option<oneshot::Sender<()>>,
     open: Option<tokio::task::JoinHandle<Result>>,
+    // Last, since the others end in it.
+    bench: B,
 }
 
-impl Drop for OpenActor<'_> {
+impl<B: Borrow<Bench>> OpenActor<B> {
+    /// Opens the nursery; it stays open until this is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the actor does not start.
+    #[must_use]
+    pub fn new(bench: B) -> Self {
+        let (ready, portal) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let runtime = bench.borrow();
+        // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
+        let open = runtime.spawn(nursery(async move |n| {
+            let portal = n.actor("echo").start().await?;
+            // The other side waits for it.
+            let _taken = ready.send(portal);
+            let _dropped = stopped.await;
+            Ok(())
+        }));
+        let portal = runtime.block_on(portal).expect("the actor starts");
+        Self { portal, stop: Some(stop), open: Some(open), bench }
+    }
+
+    /// The runtime that the actor lives in.
+    pub fn bench(&self) -> &Bench {
+        self.bench.borrow()
+    }
+}
+
+impl<B: Borrow<Bench>> Drop for OpenActor<B> {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(open) = self.open.take() {
-            self.bench
-                .block_on(open)
-                .expect("the nursery does not panic")
-                .expect("the actor stops gracefully");
+            let ended = self.bench.borrow().block_on(open);
+            ended.expect("the nursery does not panic").expect("the actor stops gracefully");
         }
     }
 }
