@@ -40,6 +40,7 @@ mod exit;
 mod finish;
 mod guardian;
 mod hold;
+mod hook;
 mod image;
 mod lifeline;
 mod limits;
@@ -85,4 +86,10 @@ pub use tree::tree_cookie;
 pub mod __private {
     //! What the macros of this crate expand to; not for direct use.
     pub use linkme;
+}
+
+#[doc(hidden)]
+pub mod __testing {
+    //! What `triune-testing` needs to inject faults; free to change.
+    pub use crate::hook::{LinkHook, hook_links};
 }

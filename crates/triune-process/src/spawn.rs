@@ -18,7 +18,7 @@ use crate::output::Outputs;
 use crate::process::{Owned, Process};
 use crate::spec::Spec;
 use crate::start::{Plan, Streams};
-use crate::{entry, guardian, registry, sys, tree};
+use crate::{entry, guardian, hook, registry, sys, tree};
 
 /// Starts a child, and gives its handle and the parent's end of its link (in blocking mode).
 ///
@@ -37,7 +37,7 @@ use crate::{entry, guardian, registry, sys, tree};
 pub async fn spawn(spec: Spec) -> Result<(Process, UnixStream), StartError> {
     entry::guard(&spec.name)?;
     let name = spec.name.clone();
-    start(spec).await.map_err(|error| StartError::spawn(&name, error))
+    start(spec).await.and_then(hook::pass).map_err(|error| StartError::spawn(&name, error))
 }
 
 async fn start(spec: Spec) -> io::Result<(Process, UnixStream)> {

@@ -8,6 +8,11 @@
 //! This part looks at `/proc`, from outside, and asks no other part of triune: what it checks cannot fool it.
 //! It therefore needs Linux.
 //!
+//! # Faults
+//!
+//! [`fault`] kills, stops, delays, cuts or corrupts at the n-th frame of a link: to see that a program of actors and workers
+//! survives it.
+//!
 //! # Tasks
 //!
 //! | question | tool |
@@ -26,11 +31,13 @@
 mod canary;
 mod clock;
 mod descriptor;
+pub mod fault;
 mod guard;
 mod hard_stop;
 mod memory;
 mod order;
 mod process;
+mod random;
 mod sequencer;
 mod settle;
 mod wait;
@@ -43,6 +50,7 @@ pub use hard_stop::{DenyHardStop, HardStop, HardStopWatch, deny_hard_stop, watch
 pub use memory::{Census, CountingAllocator, Living, assert_leaves_nothing, census};
 pub use order::{ShuffledChildren, shuffle_children, shuffle_children_with};
 pub use process::{ProcessInfo, processes_of_tree};
+pub use random::{Random, seed};
 pub use sequencer::{SequenceBroken, Sequencer, Step};
 pub use settle::settle;
 pub use wait::{StillThere, eventually, wait_gone, wait_until};

@@ -1,12 +1,10 @@
 //! A seeded order of children: races that depend on who is polled first, found and replayed.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use triune_scope::__testing::ChildOrder;
 
-/// The variable that sets the seed for a replay.
-const SEED_VARIABLE: &str = "TRIUNE_SEED";
+use crate::random::{SEED_VARIABLE, seed};
 
 /// Shuffles the children of this run until it is dropped; if the test panics, it prints the seed. Made by
 /// [`shuffle_children`].
@@ -27,11 +25,7 @@ pub struct ShuffledChildren {
 /// Outside of a tokio runtime; if `TRIUNE_SEED` is not a number.
 #[track_caller]
 pub fn shuffle_children() -> ShuffledChildren {
-    let seed = match std::env::var(SEED_VARIABLE) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{SEED_VARIABLE} is a number, not `{text}`")),
-        Err(_) => RandomState::new().hash_one(SEED_VARIABLE),
-    };
-    shuffle_children_with(seed)
+    shuffle_children_with(seed())
 }
 
 /// As [`shuffle_children`], by a given seed.
