@@ -29,6 +29,7 @@ usage: cargo xtask <task>
   tidy                         the rules that the compiler does not know
   bench [ARGS..]               the benchmarks of triune-bench
   stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
+  chaos [N]                    random faults over a tree under load, N of them (default 1000); a failure prints its seed
   model [N]                    the models of the cancel's delivery, N random schedules each (default 100000)
   miri [ARGS..]                the tests of triune-scope's core under Miri; ARGS go to `cargo miri test` instead of the list
 ";
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root).map(success),
         "bench" => tools::bench(&root, rest).map(success),
         "stress" => tools::stress(&root, rest).map(success),
+        "chaos" => tools::chaos(&root, rest.first().map_or("1000", String::as_str)).map(success),
         "model" => tools::model(&root, rest.first().map_or("100000", String::as_str)).map(success),
         "miri" => tools::miri(&root, rest).map(success),
         "help" | "--help" | "-h" => {

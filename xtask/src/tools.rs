@@ -1,4 +1,4 @@
-//! Benchmarks, stress runs, models and Miri; the models in a short form are a gate, too.
+//! Benchmarks, stress runs, chaos, models and Miri; the models in a short form are a gate, too.
 
 use std::path::Path;
 
@@ -48,6 +48,17 @@ pub(crate) fn stress(root: &Path, args: &[String]) -> Result {
     };
     let command =
         Command::cargo(&["nextest", "run", "--locked", "--stress-count", rounds, "-E", CALM]).args(rest);
+    println!("$ {command}");
+    command.run(root)
+}
+
+/// The long form of the chaos test. Its variables, to replay a failure, are in the head of `crates/triune/tests/chaos`.
+pub(crate) fn chaos(root: &Path, rounds: &str) -> Result {
+    if rounds.parse::<u32>().is_err() {
+        return Err(format!("`{rounds}` is no number of faults: try `cargo xtask chaos 1000`").into());
+    }
+    let args = ["test", "--locked", "--package", "triune", "--test", "chaos", "--", "--nocapture"];
+    let command = Command::cargo(&args).env("TRIUNE_CHAOS_ROUNDS", rounds);
     println!("$ {command}");
     command.run(root)
 }
