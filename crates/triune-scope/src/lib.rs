@@ -53,6 +53,7 @@ mod task;
 mod task_var;
 mod time;
 mod tree;
+mod tree_var;
 
 pub use cancel::{
     Bound, CancelReason, CancelScope, Cancellable, Cause, Detached, Finally, FutureExt, Outcome, ReasonParts,
@@ -75,6 +76,7 @@ pub use time::{
     Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep, sleep_forever, sleep_until,
 };
 pub use tree::{Activity, TaskState, Tree, tree};
+pub use tree_var::{TreeVar, TreeVarScope};
 
 #[doc(hidden)]
 pub mod __testing {

@@ -12,7 +12,9 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    pub(crate) const fn new(limit: Option<Duration>) -> Self {
+    /// For the other crates of triune, which have deadlines of their own.
+    #[doc(hidden)]
+    pub const fn new(limit: Option<Duration>) -> Self {
         Self { limit }
     }
 
