@@ -174,7 +174,7 @@ fn handle(function: &ItemFn, arguments: &[Argument<'_>]) -> TokenStream {
             #[doc = #with_doc]
             #[must_use = "a job does nothing until it is run: pass it to `worker::run` or `run_in_worker`"]
             #vis fn with(#(#names: #types),*) -> #worker::Job<#output> {
-                #worker::Job::new(Self::__entry(), &(#(#names,)*))
+                #worker::Job::new(Self::__entry(), (#(#names,)*))
             }
 
             // Not inside of `with`, whose arguments may have the name of the function.

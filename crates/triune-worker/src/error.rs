@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use triune_process::{Exit, StartError, WorkerDied};
-use triune_scope::Cancelled;
+use triune_scope::{Cancelled, Timeout};
 use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
 
 use crate::report::{Fault, fault_of};
@@ -83,7 +83,7 @@ pub enum RunError {
         /// How large it may be, in bytes.
         limit: u64,
     },
-    /// The program is shutting down: no further job is started.
+    /// The pool of the job is closed, or the program is shutting down: the job was not started, or was killed for it.
     #[non_exhaustive]
     Closed {
         /// The job.
@@ -96,6 +96,22 @@ pub enum RunError {
         job: String,
         /// By whom and why.
         cancelled: Cancelled,
+    },
+    /// The job ran for longer than [`Run::timeout`](crate::Run::timeout) allows. Its worker is dead and reaped.
+    #[non_exhaustive]
+    Timeout {
+        /// The job.
+        job: String,
+        /// How long it was allowed to run.
+        timeout: Timeout,
+    },
+    /// The job was not run, because the `init` job of its pool failed in a new worker.
+    #[non_exhaustive]
+    Init {
+        /// The job.
+        job: String,
+        /// What went wrong.
+        error: InitError,
     },
     /// No worker could be started.
     #[non_exhaustive]
@@ -147,6 +163,8 @@ impl RunError {
             | Self::TooLarge { job, .. }
             | Self::Closed { job }
             | Self::Cancelled { job, .. }
+            | Self::Timeout { job, .. }
+            | Self::Init { job, .. }
             | Self::Start { job, .. }
             | Self::Refused { job, .. } => job,
         }
@@ -159,6 +177,7 @@ impl RunError {
             Self::App { failure, .. } | Self::Panic { failure, .. } | Self::Refused { failure, .. } => {
                 Some(failure.report())
             }
+            Self::Init { error: InitError::Failed(failure), .. } => Some(failure.report()),
             _ => None,
         }
     }
@@ -187,7 +206,19 @@ impl RunError {
         matches!(self, Self::Cancelled { .. })
     }
 
-    /// Whether the program was already shutting down.
+    /// Whether the job ran for longer than it may.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
+    /// Whether the `init` job of the pool failed.
+    #[must_use]
+    pub fn is_init(&self) -> bool {
+        matches!(self, Self::Init { .. })
+    }
+
+    /// Whether the pool was closed, or the program was already shutting down.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
@@ -245,7 +276,13 @@ impl fmt::Display for RunError {
                      split the work into smaller jobs or pass the data by file"
                 )
             }
-            Self::Closed { job } => write!(f, "job `{job}` was not run: the program is shutting down"),
+            Self::Closed { job } => {
+                write!(f, "job `{job}` has no result: its pool is closed, or the program is shutting down")
+            }
+            Self::Timeout { job, .. } => write!(f, "job `{job}` was killed"),
+            Self::Init { job, .. } => {
+                write!(f, "job `{job}` was not run, its worker could not be initialised")
+            }
             Self::Cancelled { job, .. } => write!(f, "job `{job}` was cancelled"),
             Self::Start { job, .. } => write!(f, "no worker could be started for job `{job}`"),
             Self::Refused { job, failure } => write!(f, "the worker refused job `{job}`: {failure}"),
@@ -263,7 +300,49 @@ impl Error for RunError {
             Self::Encode { error, .. } | Self::Decode { error, .. } => Some(error),
             Self::TooLarge { .. } | Self::Closed { .. } => None,
             Self::Cancelled { cancelled, .. } => Some(cancelled),
+            Self::Timeout { timeout, .. } => Some(timeout),
+            Self::Init { error, .. } => Some(error),
             Self::Start { error, .. } => Some(error),
+        }
+    }
+}
+
+/// Why a worker could not be initialised.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The `init` job returned an error or panicked.
+    Failed(Failure),
+    /// The worker died in its `init` job.
+    Died(WorkerDied),
+}
+
+impl InitError {
+    pub(crate) fn failed(report: Box<Report>) -> Self {
+        Self::Failed(Failure::new(report))
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => match (failure.report.kind, failure.location()) {
+                (ReportKind::Panic, Some(location)) => {
+                    write!(f, "its `init` job panicked at {location}: {failure}")
+                }
+                (ReportKind::Panic, None) => write!(f, "its `init` job panicked: {failure}"),
+                _ => write!(f, "its `init` job failed: {failure}"),
+            },
+            Self::Died(died) => write!(f, "it died in its `init` job: {died}"),
+        }
+    }
+}
+
+impl Error for InitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(failure) => failure.source(),
+            Self::Died(died) => died.source(),
         }
     }
 }
@@ -276,7 +355,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(mut report: Box<Report>) -> Self {
+    pub(crate) fn new(mut report: Box<Report>) -> Self {
         // Ours, and told by the variant; a user would look for an error of the job in it.
         if report.kind == ReportKind::Protocol {
             report.typed = None;

@@ -1,17 +1,20 @@
 //! The way of one job through the pool: place, worker, call, answer; again only if the worker never read it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use triune_ipc::CallEnd;
-use triune_scope::{Cancelled, FutureExt, Run, checkpoint};
+use triune_scope::sync::{CapacityLimiter, Token};
+use triune_scope::{Cancelled, FutureExt, Run, Timeout, checkpoint};
 use triune_wire::{Report, ReportKind};
 
-use crate::error::{Part, RunError};
+use crate::ambient;
+use crate::error::{InitError, Part, RunError};
 use crate::flight::{Flight, Landing};
 use crate::job::Call;
-use crate::pool::{Lease, Policy, Pool};
+use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
 use crate::worker::StartFailure;
 
 /// What is to be run, and how.
@@ -20,6 +23,12 @@ pub(crate) struct Request {
     pub(crate) call: Call,
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) policy: Policy,
+    /// How long the job may run.
+    pub(crate) limit: Option<Duration>,
+    /// Instead of the pool's.
+    pub(crate) limiter: Option<CapacityLimiter>,
+    /// `None` is the one that the place in the tree says.
+    pub(crate) pool: Option<Arc<PoolCore>>,
 }
 
 impl Request {
@@ -35,6 +44,14 @@ impl Request {
         RunError::Cancelled { job: self.job(), cancelled }
     }
 
+    /// The thread that was to encode the arguments was not to be had.
+    fn not_encoded(&self, error: &triune_scope::Error) -> RunError {
+        match error.as_cancelled() {
+            Some(cancelled) => self.cancelled(cancelled.clone()),
+            None => RunError::Closed { job: self.job() },
+        }
+    }
+
     fn refused(&self, why: impl Into<String>) -> RunError {
         RunError::reported(self.name(), Box::new(Report::new(ReportKind::Unknown, why)))
     }
@@ -47,23 +64,23 @@ impl Request {
 /// As [`run`](crate::run).
 pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunError> {
     let call = &request.call;
-    let arguments =
-        call.arguments.as_ref().map_err(|error| RunError::encode_arguments(request.name(), error.clone()))?;
     let target = call.target.ok_or_else(|| {
         request.refused("its function was linked into another image, such as a library loaded at run time")
     })?;
-    let run = Run::current();
-    let pool = Pool::of(&run);
+    let encoded = call.arguments.encoded().await.map_err(|error| request.not_encoded(&error))?;
+    let arguments = encoded.map_err(|error| RunError::encode_arguments(request.name(), error))?;
+    let pool = request.pool.clone().unwrap_or_else(ambient::pool);
     let closed = || RunError::Closed { job: request.job() };
-    let mut permit = match pool.admit().cancellable().await {
-        Ok(permit) => permit.ok_or_else(closed)?,
-        Err(cancelled) => return Err(request.cancelled(cancelled)),
-    };
+    let mut token = pool.admit(request.limiter.as_ref()).await.map_err(|refusal| match refusal {
+        NotAdmitted::Closed => closed(),
+        NotAdmitted::Cancelled(cancelled) => request.cancelled(cancelled),
+    })?;
+    let run = Run::current();
     loop {
-        let lease = pool.lease(&run, permit, request.policy).ok_or_else(closed)?;
-        permit = match attempt(request, target, arguments, &run, lease).await? {
+        let lease = pool.lease(token, request.policy).ok_or_else(closed)?;
+        token = match attempt(request, target, &arguments, &run, lease).await? {
             Attempt::Answered(answer, lease) => return Ok((answer, lease)),
-            Attempt::NotRead(permit) => permit,
+            Attempt::NotRead(token) => token,
         };
         tracing::debug!(
             job = request.name(),
@@ -78,7 +95,7 @@ pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunErro
 enum Attempt {
     Answered(Bytes, Lease),
     /// The worker was dead before it read the job.
-    NotRead(OwnedSemaphorePermit),
+    NotRead(Token),
 }
 
 /// # Cancel safety
@@ -104,12 +121,21 @@ async fn attempt(
             lease.kill().await;
             return Err(match failure {
                 StartFailure::Failed(error) => RunError::Start { job: request.job(), error },
+                StartFailure::Init(report) => {
+                    RunError::Init { job: request.job(), error: InitError::failed(report) }
+                }
+                StartFailure::InitDied(died) => {
+                    RunError::Init { job: request.job(), error: InitError::Died(died) }
+                }
                 StartFailure::Doomed => RunError::Closed { job: request.job() },
             });
         }
     };
-    match Flight::new(call, lease, request.policy, run).land().await {
+    match Flight::new(call, lease, request.policy, request.limit, run).land().await {
         Landing::Cancelled(cancelled) => Err(request.cancelled(cancelled)),
+        Landing::TimedOut(limit) => {
+            Err(RunError::Timeout { job: request.job(), timeout: Timeout::new(Some(limit)) })
+        }
         Landing::Answered(answer, lease) => Ok(Attempt::Answered(answer, lease)),
         Landing::Failed(end, lease) => failed(request, end, lease).await,
     }
@@ -130,14 +156,17 @@ async fn failed(request: &Request, end: CallEnd, lease: Lease) -> Result<Attempt
             Err(RunError::TooLarge { job: request.job(), part: Part::Arguments, bytes, limit })
         }
         CallEnd::NotSent(_) => {
-            let (permit, _end) = lease.bury().await;
-            Ok(Attempt::NotRead(permit))
+            let (token, _end) = lease.bury().await;
+            Ok(Attempt::NotRead(token))
         }
         CallEnd::Lost(_) => {
-            let obituary = lease.obituary();
-            let (permit, end) = lease.bury().await;
+            let (obituary, was_closed) = (lease.obituary(), lease.pool_is_closing_it());
+            let (token, end) = lease.bury().await;
+            if was_closed {
+                return Err(RunError::Closed { job: request.job() });
+            }
             if end.is_some_and(|end| end.left_unread) {
-                return Ok(Attempt::NotRead(permit));
+                return Ok(Attempt::NotRead(token));
             }
             Err(RunError::Died { job: request.job(), died: obituary(end) })
         }

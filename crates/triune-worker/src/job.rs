@@ -5,16 +5,17 @@
 //!
 //! Invariants:
 //! 1. Parent and child are the same image, so the address of an entry within the registry is its name on the wire.
-//! 2. The arguments are encoded when the job is made; a job that could not be encoded fails when it is run, before
-//!    anything is sent.
+//! 2. The arguments are encoded once, before anything is sent (`arguments`).
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
 use linkme::distributed_slice;
-use serde::Serialize;
 use triune_wire::{EncodeError, Report};
+
+use crate::arguments::Arguments;
+use crate::call::Argument;
 
 /// Every function of this program that can be run in a worker. Filled by `#[triune::job]` and `job!`.
 #[doc(hidden)]
@@ -67,7 +68,7 @@ impl fmt::Debug for JobEntry {
 /// One call of a function, to be run in a worker process. It resolves to `O`.
 ///
 /// Made by `name::with(args..)` for a function with the attribute `#[triune::job]`, and by [`job!`](crate::job) for any
-/// other. It owns its encoded arguments, is cheap to clone, and does nothing until it is given to
+/// other. It owns its arguments, is cheap to clone, and does nothing until it is given to
 /// [`run`](crate::run) or to `run_in_worker` of a nursery.
 ///
 /// ```
@@ -87,16 +88,21 @@ pub struct Job<O> {
 pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) target: Option<u32>,
-    pub(crate) arguments: Result<Bytes, EncodeError>,
+    pub(crate) arguments: Arguments,
+}
+
+impl Call {
+    /// The encoded arguments, encoded on this thread if they are not yet.
+    pub(crate) fn encoded_now(&self) -> Result<Bytes, EncodeError> {
+        self.arguments.encoded_now()
+    }
 }
 
 impl<O> Job<O> {
     /// Used by the macros.
     #[doc(hidden)]
-    pub fn new<A: Serialize>(entry: &'static JobEntry, arguments: &A) -> Self {
-        let mut encoded = Vec::new();
-        let arguments = triune_wire::encode(arguments, &mut encoded).map(|()| Bytes::from(encoded));
-        let call = Call { name: entry.name(), target: entry.index(), arguments };
+    pub fn new<A: Argument>(entry: &'static JobEntry, arguments: A) -> Self {
+        let call = Call { name: entry.name(), target: entry.index(), arguments: Arguments::new(arguments) };
         Self { call, output: PhantomData }
     }
 
@@ -115,10 +121,9 @@ impl<O> Clone for Job<O> {
 
 impl<O> fmt::Debug for Job<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.call.arguments.as_ref().map_or(0, Bytes::len);
         f.debug_struct("Job")
             .field("name", &self.call.name)
-            .field("argument_bytes", &bytes)
+            .field("arguments", &self.call.arguments)
             .finish_non_exhaustive()
     }
 }

@@ -64,7 +64,7 @@ macro_rules! job {
         let (tie, arguments) = $crate::__private::job_macro::tie($($path)+, ($($argument,)*));
         {
             use $crate::__private::job_macro::{JobFails as _, JobReturns as _};
-            (&tie).job_handle(&ENTRY, &arguments)
+            (&tie).job_handle(&ENTRY, arguments)
         }
     }};
     ($($tokens:tt)*) => { $crate::job!(@split [] $($tokens)*) };
@@ -153,7 +153,7 @@ pub trait JobFails {
     type Err;
 
     /// The handle.
-    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: &A) -> Job<Self::Ok>;
+    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: A) -> Job<Self::Ok>;
 
     /// The result, as it is.
     ///
@@ -167,7 +167,7 @@ impl<T: Output, E> JobFails for Tie<Result<T, E>> {
     type Ok = T;
     type Err = E;
 
-    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: &A) -> Job<T> {
+    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: A) -> Job<T> {
         Job::new(entry, arguments)
     }
 
@@ -182,7 +182,7 @@ pub trait JobReturns {
     type Ok;
 
     /// The handle.
-    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: &A) -> Job<Self::Ok>;
+    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: A) -> Job<Self::Ok>;
 
     /// The value, which is never an error.
     ///
@@ -195,7 +195,7 @@ pub trait JobReturns {
 impl<R: Output> JobReturns for &Tie<R> {
     type Ok = R;
 
-    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: &A) -> Job<R> {
+    fn job_handle<A: Argument>(&self, entry: &'static JobEntry, arguments: A) -> Job<R> {
         Job::new(entry, arguments)
     }
 

@@ -16,7 +16,9 @@
 //! }
 //! ```
 //!
-//! Owns: the registry of jobs, the pool of one program run, the worker's loop. Does not own: processes
+//! A [`scope`] has workers of its own, configured by [`Workers`]: initialised, retired, limited.
+//!
+//! Owns: the registry of jobs, the pools, the worker's loop. Does not own: processes
 //! (`triune-process`), bytes on the wire (`triune-ipc`), the attribute (`triune-macros`).
 //!
 //! Invariants:
@@ -26,14 +28,19 @@
 //!    kills at once, and the run reaps.
 //! 4. **The limit counts processes.** A call holds its place in the limit until its worker is idle or reaped.
 //! 5. **Nothing outlives the run.** Each worker has one supervisor, a system task of the run, which alone ends it.
+//! 6. **A pool shares nothing.** No worker is ever used by two pools, and a scope returns after its last worker is reaped.
 
 #![forbid(unsafe_code)]
 
+mod ambient;
+mod arguments;
 #[doc(hidden)]
 pub mod call;
 mod capture;
+mod config;
 mod error;
 mod execute;
+mod failure;
 mod flight;
 mod job;
 #[doc(hidden)]
@@ -42,16 +49,25 @@ mod nursery;
 mod pool;
 #[doc(hidden)]
 pub mod report;
+mod resident;
 mod run;
+mod scope;
 mod serve;
+mod setup;
+mod state;
 mod statistics;
 mod supervise;
 mod worker;
 
-pub use error::{CodecError, Failure, Part, RunError};
+pub use ambient::{configure_default, default_limiter};
+pub use config::{ConfigError, Retire, Workers, after_age, after_jobs, when_rss_above};
+pub use error::{CodecError, Failure, InitError, Part, RunError};
+pub use failure::{CloseError, WorkerFailure, WorkerFailureKind};
 pub use job::Job;
 pub use nursery::NurseryWorkerExt;
 pub use run::{Run, run};
+pub use scope::{Pool, scope};
+pub use state::{set_state, try_with_state, with_state};
 pub use statistics::{Statistics, statistics};
 
 #[doc(hidden)]

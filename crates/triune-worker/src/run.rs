@@ -5,14 +5,21 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use triune_scope::sync::CapacityLimiter;
+use triune_scope::{blocking, shield_unbounded};
+use triune_wire::DecodeError;
 
+use crate::arguments::INLINE;
 use crate::error::RunError;
 use crate::execute::{Request, execute};
 use crate::job::Job;
-use crate::pool::Policy;
+use crate::pool::{Policy, PoolCore};
 
 /// Runs a job in a worker process: in an idle one, or in a new one while there are fewer than cores.
 ///
@@ -52,8 +59,7 @@ use crate::pool::Policy;
 /// # }
 /// ```
 pub fn run<O: DeserializeOwned + Send + 'static>(job: Job<O>) -> Run<O> {
-    let request = Request { call: job.call, name: None, policy: Policy::Kill };
-    Run { stage: Stage::Ready(request), output: PhantomData }
+    Run::new(job, None)
 }
 
 /// One run of a job: a future that resolves to `Result<O, RunError>`.
@@ -74,6 +80,12 @@ enum Stage<O> {
 }
 
 impl<O> Run<O> {
+    pub(crate) fn new(job: Job<O>, pool: Option<Arc<PoolCore>>) -> Self {
+        let request =
+            Request { call: job.call, name: None, policy: Policy::Kill, limit: None, limiter: None, pool };
+        Run { stage: Stage::Ready(request), output: PhantomData }
+    }
+
     /// Lets a job that has begun run to its end: the caller is shielded from cancels until then, and gets the result.
     ///
     /// Until the job has begun (while it waits for its place, or for a worker to start) it can still be cancelled. If the
@@ -87,6 +99,38 @@ impl<O> Run<O> {
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         self.with(|request| request.name = Some(name))
+    }
+
+    /// Kills the worker when the job has run for so long; the error is [`RunError::Timeout`]. The time begins when the job
+    /// is sent to its worker: what it waits for before does not count. It holds for an
+    /// [`uncancellable`](Self::uncancellable) job, too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::{job, run};
+    ///
+    /// fn forever() {
+    ///     loop {
+    ///         std::hint::spin_loop();
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let error = run(job!(forever())).timeout(Duration::from_millis(50)).await.unwrap_err();
+    /// assert!(error.is_timeout());
+    /// # Ok(()) })
+    /// # }
+    /// ```
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.with(|request| request.limit = Some(limit))
+    }
+
+    /// Takes a token of this limiter for as long as the job has its worker, instead of the pool's: see
+    /// [`default_limiter`](crate::default_limiter).
+    pub fn limiter(self, limiter: &CapacityLimiter) -> Self {
+        self.with(|request| request.limiter = Some(limiter.clone()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
@@ -118,19 +162,40 @@ impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
 /// # Cancel safety
 ///
 /// As [`run`].
-async fn decoded<O: DeserializeOwned>(request: Request) -> Result<O, RunError> {
+async fn decoded<O: DeserializeOwned + Send + 'static>(request: Request) -> Result<O, RunError> {
     let (bytes, lease) = execute(&request).await?;
-    match triune_wire::decode(&bytes) {
-        Ok(value) => {
-            lease.release();
-            Ok(value)
-        }
-        Err(error) => {
-            // Bytes that are not of the type that both sides agreed on: the worker is not to be trusted.
-            lease.kill().await;
-            Err(RunError::decode_result(request.name(), error))
-        }
+    if bytes.len() <= INLINE {
+        let decoded = triune_wire::decode(&bytes);
+        return match decoded {
+            Ok(value) => {
+                lease.release();
+                Ok(value)
+            }
+            Err(error) => {
+                // Bytes that are not of the type that both sides agreed on: the worker is not to be trusted.
+                lease.kill().await;
+                Err(RunError::decode_result(request.name(), error))
+            }
+        };
     }
+    // The worker has nothing to do with how long it takes.
+    lease.release();
+    match decoded_elsewhere(bytes).await {
+        Some(decoded) => decoded.map_err(|error| RunError::decode_result(request.name(), error)),
+        None => Err(RunError::Closed { job: request.name().to_owned() }),
+    }
+}
+
+/// Decodes a large result on a thread. The job is done, so a cancel comes too late. `None` if the runtime goes away.
+///
+/// # Cancel safety
+///
+/// Dropping it loses the value.
+async fn decoded_elsewhere<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
+where
+    O: DeserializeOwned + Send + 'static,
+{
+    shield_unbounded(blocking::run(move |_| Ok(triune_wire::decode(&bytes)))).await.ok()
 }
 
 impl<O> fmt::Debug for Run<O> {

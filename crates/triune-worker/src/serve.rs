@@ -20,6 +20,8 @@ use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 use crate::capture;
 use crate::job::JOBS;
 use crate::report::{Fault, fault};
+use crate::setup::{self, Setup};
+use crate::state;
 
 pub(crate) const ROLE: &str = "worker";
 
@@ -37,17 +39,58 @@ pub(crate) fn hello(role: &str, name: &str) -> Hello {
 }
 
 fn main(boot: Boot) -> u8 {
-    if let Err(error) = boot.exit_with_parent(Duration::ZERO, || {}) {
-        return complain(boot.name(), &format!("cannot watch its parent: {error}"));
-    }
     let name = boot.name().to_owned();
-    capture::install();
-    match Server::accept(boot.into_link(), &Config::new(hello(ROLE, &name))) {
-        Ok(server) => serve(server, &name),
-        // The parent went away, or did not want it any more.
-        Err(ConnectError::Closed) => 0,
-        Err(error) => complain(&name, &error.to_string()),
+    let is_set_up = std::env::var_os(setup::VARIABLE).is_some_and(|value| value == setup::COMES);
+    let code = match work(boot, &name, is_set_up) {
+        Ok(()) => 0,
+        Err(code) => code,
+    };
+    // The last thing that code of the jobs does here; a panic in it ends the process as any other.
+    state::clear();
+    code
+}
+
+/// The life of a worker. An error is its exit code.
+fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
+    if !is_set_up {
+        watch_parent(&boot)?;
     }
+    capture::install();
+    let refuse = |error: &dyn std::fmt::Display| complain(name, &format!("cannot take its link: {error}"));
+    let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
+    let mut server = match Server::accept(link, &Config::new(hello(ROLE, name))) {
+        Ok(server) => server,
+        // The parent went away, or did not want it any more.
+        Err(ConnectError::Closed) => return Ok(()),
+        Err(error) => return Err(complain(name, &error.to_string())),
+    };
+    if is_set_up && !set_up(&mut server, &boot, name)? {
+        return Ok(());
+    }
+    drop(boot);
+    serve(&mut server, name)
+}
+
+fn watch_parent(boot: &Boot) -> Result<(), u8> {
+    let watch = boot.exit_with_parent(Duration::ZERO, || {});
+    watch.map_err(|error| complain(boot.name(), &format!("cannot watch its parent: {error}")))
+}
+
+/// Does what the pool asks of each of its workers. False if the parent went away before.
+fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
+    let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(false) };
+    let setup: Setup = match triune_wire::decode(&call.args) {
+        Ok(setup) if call.target == setup::TARGET => setup,
+        _ => return Err(complain(name, "its first call was not its setup")),
+    };
+    // Not before: what comes with the setup may hold for one thread only, the one that applies it.
+    watch_parent(boot)?;
+    let outcome = setup.init.map_or(Ok(()), |init| {
+        let init = BlockingJob { target: init.target, args: &init.arguments };
+        perform(init, &mut Vec::new())
+    });
+    respond(server, call.id, outcome, &[], name).map_err(|end| gone(end, name))?;
+    Ok(true)
 }
 
 fn complain(name: &str, what: &str) -> u8 {
@@ -56,28 +99,26 @@ fn complain(name: &str, what: &str) -> u8 {
     exit_code::BOOT_FAILED
 }
 
-fn serve(mut server: Server, name: &str) -> u8 {
+fn serve(server: &mut Server, name: &str) -> Result<(), u8> {
     let mut output = Vec::new();
     loop {
-        let answered = match server.next() {
-            Ok(Some(call)) => answer(&mut server, &call, &mut output, name),
-            Ok(None) => return 0,
-            Err(end) => Err(end),
-        };
-        match answered {
-            Ok(()) => {}
-            // In the middle of a frame: the parent has died.
-            Err(LinkEnd::Protocol(error))
-                if matches!(*error, ProtocolError::Frame(FrameError::Truncated { .. })) =>
-            {
-                return exit_code::PARENT_GONE;
-            }
-            Err(LinkEnd::Protocol(error)) => return complain(name, &error.to_string()),
-            Err(_parent_gone) => return exit_code::PARENT_GONE,
-        }
+        let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(()) };
+        answer(server, &call, &mut output, name).map_err(|end| gone(end, name))?;
         // One huge result must not keep its memory for the life of the worker.
         output.clear();
         output.shrink_to(KEPT_OUTPUT);
+    }
+}
+
+/// The exit code for a link that broke.
+fn gone(end: LinkEnd, name: &str) -> u8 {
+    match end {
+        // In the middle of a frame: the parent has died.
+        LinkEnd::Protocol(error) if matches!(*error, ProtocolError::Frame(FrameError::Truncated { .. })) => {
+            exit_code::PARENT_GONE
+        }
+        LinkEnd::Protocol(error) => complain(name, &error.to_string()),
+        _parent_gone => exit_code::PARENT_GONE,
     }
 }
 
@@ -85,16 +126,26 @@ fn serve(mut server: Server, name: &str) -> u8 {
 const KEPT_OUTPUT: usize = 1024 * 1024;
 
 fn answer(server: &mut Server, call: &BlockingCall, output: &mut Vec<u8>, name: &str) -> Result<(), LinkEnd> {
-    let outcome = perform(call, output);
+    let outcome = perform(BlockingJob { target: call.target, args: &call.args }, output);
+    let outcome = outcome.and_then(|()| fits(server, output));
+    respond(server, call.id, outcome, output, name)
+}
+
+fn respond(
+    server: &mut Server,
+    id: u64,
+    outcome: Result<(), Box<Report>>,
+    output: &[u8],
+    name: &str,
+) -> Result<(), LinkEnd> {
     // A text without a newline would be lost if the worker is killed while it is idle.
     let _closed_output_is_no_failure_of_the_job = std::io::stdout().flush();
-    let outcome = outcome.and_then(|()| fits(server, output));
     match outcome {
-        Ok(()) => server.reply(call.id, output),
+        Ok(()) => server.reply(id, output),
         Err(mut report) => {
             report.path = Some(name.to_owned());
             report.pid = Some(std::process::id());
-            server.fail(call.id, &report)
+            server.fail(id, &report)
         }
     }
 }
@@ -108,15 +159,21 @@ fn fits(server: &Server, output: &[u8]) -> Result<(), Box<Report>> {
     Err(fault(too_large, Report::new(ReportKind::Protocol, "the result is too large")))
 }
 
+/// What is to be run.
+struct BlockingJob<'a> {
+    target: u32,
+    args: &'a [u8],
+}
+
 /// Runs the job. A panic becomes a report.
-fn perform(call: &BlockingCall, output: &mut Vec<u8>) -> Result<(), Box<Report>> {
+fn perform(call: BlockingJob<'_>, output: &mut Vec<u8>) -> Result<(), Box<Report>> {
     let Some(entry) = JOBS.get(call.target as usize) else {
         let text = format!("there is no job {} among the {} of this program", call.target, JOBS.len());
         return Err(Box::new(Report::new(ReportKind::Unknown, text)));
     };
     tracing::trace!(job = entry.name(), "job begins");
     let captured = capture::begin();
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| entry.run(&call.args, output)));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| entry.run(call.args, output)));
     match result {
         Ok(result) => {
             captured.give_up();

@@ -1,10 +1,8 @@
 //! How many workers there are, and what they do.
 
-use triune_scope::Run;
+use crate::ambient;
 
-use crate::pool::Pool;
-
-/// A count of the workers of this program run, by what they do.
+/// A count of the workers of a pool, by what they do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -12,15 +10,22 @@ pub struct Statistics {
     pub starting: usize,
     /// Waiting for a job.
     pub idle: usize,
-    /// At work.
+    /// At work, or being looked at after it.
     pub busy: usize,
     /// Ended or being ended, not yet reaped.
     pub dying: usize,
-    /// How many jobs run at a time at most.
+    /// How many jobs run at a time at most: the total of the pool's limiter, `usize::MAX` if it has none.
     pub limit: usize,
+    /// How many workers were ever started.
+    pub started: u64,
+    /// How many have retired.
+    pub retired: u64,
+    /// How many died while they were idle, killed by somebody else. They are replaced without a word.
+    pub lost_idle: u64,
 }
 
-/// Counts the workers that [`run`](crate::run) uses now.
+/// Counts the workers of the pool that [`run`](crate::run) would use here: that of the innermost [`scope`](crate::scope)
+/// around, or the default one.
 ///
 /// # Panics
 ///
@@ -35,5 +40,5 @@ pub struct Statistics {
 /// ```
 #[must_use]
 pub fn statistics() -> Statistics {
-    Pool::of(&Run::current()).statistics()
+    ambient::pool().statistics()
 }

@@ -3,37 +3,44 @@
 //! A system task of the run. It alone decides that a worker has ended, so there is one order: the link is closed (every
 //! wait on it resolves), the place in the pool is given back, the end is announced.
 
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use triune_ipc::{Config, ConnectError, Driver, LinkEnd};
+use triune_ipc::{CallEnd, Config, ConnectError, Driver, LinkEnd};
 use triune_process::{Exit, Ladder, Phase, Process, Spec, StartError};
 use triune_scope::{FutureExt, shield_unbounded};
 
-use crate::pool::Pool;
+use crate::failure::WorkerFailureKind;
+use crate::pool::{Closing, PoolCore};
 use crate::serve::{ROLE, hello};
+use crate::setup::{self, Setup};
 use crate::worker::{Connection, End, StartFailure, Worker};
 
 /// How long the link of a dead worker may stay open: something that it started holds the other end.
 const DRAIN: Duration = Duration::from_millis(50);
 
-/// How long a worker may take to leave when it was asked to, in the two steps of the ladder.
-const LEAVE: Ladder = Ladder::new(Duration::from_millis(500), Duration::from_millis(100));
+/// How long a worker may take to end after it has closed its link without a word.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// From SIGTERM to SIGKILL, after the grace period.
+const TERM_GRACE: Duration = Duration::from_millis(100);
 
 /// Lives as long as the worker.
 ///
 /// # Cancel safety
 ///
 /// A cancel closes the pool, and the future returns when its worker is reaped. Dropping it kills the worker.
-pub(crate) async fn supervise(pool: Arc<Pool>, worker: Arc<Worker>) {
+pub(crate) async fn supervise(pool: Arc<PoolCore>, worker: Arc<Worker>) {
     let mut life = pin!(shield_unbounded(live(&pool, &worker)));
     let stopped = std::future::pending::<()>().cancellable();
     tokio::select! {
         biased;
         () = &mut life => return,
-        _cancelled = stopped => pool.close(),
+        _cancelled = stopped => pool.close(Closing::AfterUncancellable),
     }
     life.await;
 }
@@ -41,8 +48,8 @@ pub(crate) async fn supervise(pool: Arc<Pool>, worker: Arc<Worker>) {
 /// # Cancel safety
 ///
 /// As [`supervise`].
-async fn live(pool: &Pool, worker: &Worker) {
-    let end = match boot(worker).await {
+async fn live(pool: &Arc<PoolCore>, worker: &Worker) {
+    let end = match start(pool, worker).await {
         Ok((connection, driver)) => {
             worker.set_connection(Ok(connection.clone()));
             if !pool.started(worker) {
@@ -59,12 +66,31 @@ async fn live(pool: &Pool, worker: &Worker) {
     worker.set_end(end);
 }
 
+/// Brings a worker to the point where it can be given jobs.
+///
 /// # Cancel safety
 ///
 /// Dropping it kills the process.
-async fn boot(worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
-    let (process, stream) =
-        triune_process::spawn(Spec::new(ROLE, worker.name.as_str())).await.map_err(StartFailure::Failed)?;
+async fn start(pool: &PoolCore, worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
+    let setup = Setup::of(&pool.settings);
+    let (connection, mut driver) = boot(worker, setup.is_some()).await?;
+    if let Some(setup) = setup
+        && let Err(failure) = set_up(worker, &connection, &mut driver, &setup).await
+    {
+        end_now(&connection.process).await;
+        connection.process.wait_gone().await;
+        return Err(failure);
+    }
+    Ok((connection, driver))
+}
+
+/// # Cancel safety
+///
+/// Dropping it kills the process.
+async fn boot(worker: &Worker, is_set_up: bool) -> Result<(Connection, Driver), StartFailure> {
+    let mark = if is_set_up { setup::COMES } else { setup::COMES_NOT };
+    let spec = Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark);
+    let (process, stream) = triune_process::spawn(spec).await.map_err(StartFailure::Failed)?;
     let connected = tokio::select! {
         biased;
         () = worker.doomed() => Err(StartFailure::Doomed),
@@ -95,7 +121,7 @@ async fn boot(worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
 async fn refused(process: &Process, error: ConnectError) -> StartError {
     match error {
         // Its exit code tells more; it comes right after the end of its link, unless it only closed its input.
-        ConnectError::Closed => match timeout(LEAVE.cancel_grace, process.wait()).await {
+        ConnectError::Closed => match timeout(LINGER, process.wait()).await {
             Ok(exit) => StartError::ended_early(process.name(), process.pid(), exit),
             Err(_elapsed) => StartError::handshake(process.name(), error),
         },
@@ -104,23 +130,75 @@ async fn refused(process: &Process, error: ConnectError) -> StartError {
     }
 }
 
+/// Tells a fresh worker what its pool wants, and waits until it is done: limits, `init`.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the worker somewhere in its `init`.
+async fn set_up(
+    worker: &Worker,
+    connection: &Connection,
+    driver: &mut Driver,
+    setup: &Setup,
+) -> Result<(), StartFailure> {
+    let Connection { process, link } = connection;
+    let message = triune_wire::to_bytes(setup).expect("numbers and bytes can always be encoded");
+    let mut answer = pin!(link.call(setup::TARGET, message));
+    let answer = {
+        let drive = async {
+            tokio::select! {
+                biased;
+                _end = driver.drive() => {}
+                _exit = process.wait() => {
+                    // What it said before it died is in the socket.
+                    let _end_or_not = timeout(DRAIN, driver.drive()).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = worker.doomed() => return Err(StartFailure::Doomed),
+            answer = &mut answer => Some(answer),
+            // The end of the link may have come right behind the answer.
+            () = drive => poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await,
+        }
+    };
+    match answer {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(CallEnd::Failed(report))) => Err(StartFailure::Init(report)),
+        Some(Err(_)) | None => {
+            let exit = end_now(process).await;
+            let died = triune_process::WorkerDied::new(&worker.name, process.pid(), Phase::Booting)
+                .with_exit(exit)
+                .with_stderr_tail(process.stderr_tail());
+            Err(StartFailure::InitDied(died))
+        }
+    }
+}
+
 /// # Cancel safety
 ///
 /// Dropping it kills the process.
-async fn serve(pool: &Pool, worker: &Worker, connection: &Connection, mut driver: Driver) -> End {
+async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut driver: Driver) -> End {
     let Connection { process, link } = connection;
     let link_end = {
         let mut drive = pin!(driver.drive());
+        let mut idle = pin!(watch_idle(pool, worker));
         tokio::select! {
             biased;
             end = &mut drive => end,
             // What it wrote before it died is in the socket: the last answer is not lost.
             _exit = process.wait() => timeout(DRAIN, drive).await.unwrap_or(LinkEnd::Eof),
+            never = &mut idle => match never {},
         }
     };
     pool.condemn(worker, None);
     let exit = match link_end {
-        LinkEnd::Goodbye => process.terminate(&LEAVE, "the program ends and needs no workers").await,
+        LinkEnd::Goodbye => leave(pool, worker, process).await,
         _ => end_now(process).await,
     };
     tracing::debug!(name = worker.name, pid = process.pid(), %exit, link = %link_end, "worker ended");
@@ -130,6 +208,53 @@ async fn serve(pool: &Pool, worker: &Worker, connection: &Connection, mut driver
     // Its callers know. Whoever waits for its end waits for what it has started, too.
     process.wait_gone().await;
     end
+}
+
+/// Lets the worker go when it was idle for its timeout. Never ends.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+async fn watch_idle(pool: &PoolCore, worker: &Worker) -> std::convert::Infallible {
+    if let Some(limit) = pool.settings.idle_timeout {
+        let mut next = Instant::now().checked_add(limit);
+        while let Some(at) = next {
+            tokio::time::sleep_until(at.into()).await;
+            next = pool.expire(worker, limit);
+        }
+    }
+    std::future::pending().await
+}
+
+/// A worker that was asked to leave: within its grace, or not.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the process on the step that it had reached.
+async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
+    let grace = pool.settings.grace_period;
+    if grace.is_zero() {
+        process.kill();
+    }
+    let ladder = Ladder::new(grace, TERM_GRACE);
+    let killed = async {
+        worker.doomed().await;
+        process.kill();
+        std::future::pending::<()>().await;
+    };
+    let exit = tokio::select! {
+        biased;
+        exit = process.terminate(&ladder, "its pool needs it no longer") => exit,
+        () = killed => process.wait().await,
+    };
+    let what = match exit {
+        exit if exit.is_success() => return exit,
+        Exit::Signal { .. } if worker.is_doomed() => return exit,
+        Exit::Signal { signal: 9 | 15, .. } => WorkerFailureKind::Killed { grace },
+        exit => WorkerFailureKind::BadExit { exit },
+    };
+    pool.note(worker, what);
+    exit
 }
 
 /// # Cancel safety

@@ -6,6 +6,9 @@
 use tokio::sync::SetOnce;
 use triune_ipc::Link;
 use triune_process::{Exit, Phase, Process, StartError, WorkerDied};
+use triune_wire::Report;
+
+use crate::config::Allowance;
 
 /// A worker from the decision to start it until it is reaped.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub(crate) struct Worker {
     /// Unique in its pool, and never used again.
     pub(crate) id: u64,
     pub(crate) name: String,
+    /// What it may do before it retires.
+    pub(crate) allowance: Allowance,
     /// Set when it has said hello, or will never.
     connection: SetOnce<Result<Connection, StartFailure>>,
     /// Set when nobody wants it any more, however far its start has come.
@@ -32,6 +37,10 @@ pub(crate) struct Connection {
 #[derive(Debug, Clone)]
 pub(crate) enum StartFailure {
     Failed(StartError),
+    /// It came up, and its `init` job failed or panicked.
+    Init(Box<Report>),
+    /// It came up, and died in its `init` job.
+    InitDied(WorkerDied),
     /// It was ended while it started.
     Doomed,
 }
@@ -45,10 +54,11 @@ pub(crate) struct End {
 }
 
 impl Worker {
-    pub(crate) fn new(id: u64) -> Self {
+    pub(crate) fn new(id: u64, allowance: Allowance) -> Self {
         Self {
             id,
             name: format!("worker-{id}"),
+            allowance,
             connection: SetOnce::new(),
             doomed: SetOnce::new(),
             end: SetOnce::new(),
@@ -92,6 +102,11 @@ impl Worker {
         self.doomed.wait().await;
     }
 
+    /// Whether it is killed.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.doomed.get().is_some()
+    }
+
     /// Waits until it is reaped and its place is free.
     ///
     /// # Cancel safety
@@ -106,11 +121,15 @@ impl Worker {
         let _set_once = self.end.set(end);
     }
 
+    /// Its process number; 0 if it never came up.
+    pub(crate) fn pid(&self) -> u32 {
+        self.connection().map_or(0, |connection| connection.process.pid())
+    }
+
     /// Its death while it had a job, as an error.
     pub(crate) fn died(&self, end: Option<End>, phase: Phase) -> WorkerDied {
-        let process = self.connection().map(|connection| &connection.process);
-        let died = WorkerDied::new(&self.name, process.map_or(0, Process::pid), phase)
-            .with_stderr_tail(process.map(Process::stderr_tail).unwrap_or_default());
+        let tail = self.connection().map(|connection| connection.process.stderr_tail()).unwrap_or_default();
+        let died = WorkerDied::new(&self.name, self.pid(), phase).with_stderr_tail(tail);
         match end {
             Some(end) => died.with_exit(end.exit),
             None => died,

@@ -5,25 +5,25 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use triune_process::Phase;
 use triune_scope::shield_unbounded;
+use triune_scope::sync::Token;
 
-use super::Pool;
+use super::PoolCore;
 use crate::worker::{Connection, End, StartFailure, Worker};
 
 #[derive(Debug)]
 #[must_use = "dropping it kills the worker; release it after its job"]
 pub(crate) struct Lease {
-    pool: Arc<Pool>,
+    pool: Arc<PoolCore>,
     worker: Arc<Worker>,
     /// Taken when the lease ends.
-    permit: Option<OwnedSemaphorePermit>,
+    token: Option<Token>,
 }
 
 impl Lease {
-    pub(super) fn new(pool: Arc<Pool>, worker: Arc<Worker>, permit: OwnedSemaphorePermit) -> Self {
-        Self { pool, worker, permit: Some(permit) }
+    pub(super) fn new(pool: Arc<PoolCore>, worker: Arc<Worker>, token: Token) -> Self {
+        Self { pool, worker, token: Some(token) }
     }
 
     /// Waits until the worker can be given the job.
@@ -37,9 +37,9 @@ impl Lease {
 
     /// The worker has done its job: the next may have it.
     pub(crate) fn release(mut self) {
-        // In this order: who gets the permit finds the worker idle, and starts no other.
-        self.pool.readmit(&self.worker);
-        self.permit = None;
+        let token = self.token.take();
+        // In this order: who gets the token finds the worker idle, and starts no other.
+        self.pool.done(&self.worker, token);
     }
 
     /// Kills the worker, and returns when it is reaped.
@@ -53,17 +53,22 @@ impl Lease {
         shield_unbounded(worker.ended()).await;
     }
 
-    /// The worker has died. Waits until that is settled; gives back the permit, and how it died.
+    /// The worker has died. Waits until that is settled; gives back the token, and how it died.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses only the permit, which is given back to the pool. Cancels are not seen.
-    pub(crate) async fn bury(mut self) -> (OwnedSemaphorePermit, Option<End>) {
+    /// Dropping the future loses only the token, which is given back to the pool. Cancels are not seen.
+    pub(crate) async fn bury(mut self) -> (Token, Option<End>) {
         // It may only have closed its link.
         self.pool.condemn(&self.worker, None);
         self.worker.kill();
         let end = shield_unbounded(self.worker.ended()).await;
-        (self.take_permit(), end)
+        (self.take_token(), end)
+    }
+
+    /// Whether the pool has killed the worker, because it closes.
+    pub(crate) fn pool_is_closing_it(&self) -> bool {
+        self.worker.is_doomed() && self.pool.is_closed()
     }
 
     /// The death of the worker as an error.
@@ -72,15 +77,15 @@ impl Lease {
         move |end| worker.died(end, Phase::Busy)
     }
 
-    fn take_permit(&mut self) -> OwnedSemaphorePermit {
-        self.permit.take().expect("a lease has its permit until it ends, and ending consumes it")
+    fn take_token(&mut self) -> Token {
+        self.token.take().expect("a lease has its token until it ends, and ending consumes it")
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.pool.condemn(&self.worker, Some(permit));
+        if let Some(token) = self.token.take() {
+            self.pool.condemn(&self.worker, Some(token));
             self.worker.kill();
         }
     }

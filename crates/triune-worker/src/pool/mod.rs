@@ -1,58 +1,73 @@
-//! The pool of one program run: which workers there are, who may have one, and in which order.
+//! A pool: which workers there are, who may have one, and in which order.
 //!
 //! # Parts
 //!
 //! * [`state`]: the states of the workers and the transitions between them; plain data under one lock.
 //! * [`lease`]: the exclusive right of one call to one worker.
-//! * here: admission, and the lock around the state.
+//! * [`settle`]: what happens between a job's result and the worker's next job.
+//! * here: admission, the end, and the lock around the state.
 //!
 //! # Invariants
 //!
-//! 1. Whoever has a permit finds an idle worker or may start one; since workers become idle *before* the permit is given
-//!    back, there are never more processes at work than permits.
+//! 1. Whoever has a token finds an idle worker or may start one; since workers become idle *before* the token is given
+//!    back, there are never more processes at work than tokens.
 //! 2. Waiting calls are admitted first come, first served; idle workers are used last in, first out, because the one that
 //!    was used last has the warmest caches.
 //! 3. Nothing is killed, woken or dropped under the lock.
-//! 4. Whoever kills a worker has condemned it before, under the lock.
+//! 4. Whoever kills a worker, or asks it to leave, has condemned it before, under the lock.
 
 mod lease;
+mod settle;
 mod state;
 
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use triune_scope::Run;
+use tokio::sync::{Notify, SetOnce};
+use triune_scope::sync::{AcquireError, Borrower, CapacityLimiter, Token};
+use triune_scope::{Cancelled, Run};
 
 pub(crate) use lease::Lease;
-pub(crate) use state::Policy;
-use state::{Closed, State};
+use state::{Closed, Expiry, Leaving, State};
+pub(crate) use state::{Closing, Policy};
 
+use crate::ambient::default_limiter;
+use crate::config::Settings;
+use crate::failure::{CloseError, WorkerFailure, WorkerFailureKind};
 use crate::statistics::Statistics;
 use crate::supervise::supervise;
 use crate::worker::Worker;
 
-/// The workers of one run.
+/// The workers of one scope, or of one run.
 #[derive(Debug)]
-pub(crate) struct Pool {
-    /// Fair: a permit that is given back goes to the call that has waited longest.
-    limiter: Arc<Semaphore>,
-    limit: usize,
+pub(crate) struct PoolCore {
+    pub(crate) settings: Arc<Settings>,
+    /// Fair: a token that is given back goes to the call that has waited longest.
+    limiter: CapacityLimiter,
     state: Mutex<State>,
+    /// Set when nobody is admitted any more.
+    closed: SetOnce<()>,
+    /// Told when the last worker is gone.
+    empty: Notify,
 }
 
-impl Pool {
-    /// The pool that plain [`run`](crate::run) uses.
-    pub(crate) fn of(run: &Run) -> Arc<Self> {
-        run.extension(|| {
-            // Unknown only in odd sandboxes; one worker is always right.
-            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-            Self::new(cores.min(Semaphore::MAX_PERMITS))
-        })
-    }
+/// Why a call was not admitted.
+#[derive(Debug)]
+pub(crate) enum NotAdmitted {
+    Closed,
+    Cancelled(Cancelled),
+}
 
-    fn new(limit: usize) -> Self {
-        Self { limiter: Arc::new(Semaphore::new(limit)), limit, state: Mutex::default() }
+impl PoolCore {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let settings = Arc::new(settings);
+        Arc::new(Self {
+            limiter: settings.limiter.clone().unwrap_or_else(default_limiter),
+            state: Mutex::new(State::new(Arc::clone(&settings))),
+            settings,
+            closed: SetOnce::new(),
+            empty: Notify::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,34 +75,55 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place. `None` once the pool is closed.
+    /// Waits for a place under the call's own limiter, or the pool's.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue.
-    pub(crate) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.limiter).acquire_owned().await.ok()
+    pub(crate) async fn admit(&self, limiter: Option<&CapacityLimiter>) -> Result<Token, NotAdmitted> {
+        let limiter = limiter.unwrap_or(&self.limiter);
+        tokio::select! {
+            biased;
+            () = async { *self.closed.wait().await } => Err(NotAdmitted::Closed),
+            // Nobody in particular: one task may run several jobs at a time.
+            token = limiter.acquire_for(Borrower::unique()) => match token {
+                Ok(token) => Ok(token),
+                Err(AcquireError::Cancelled(cancelled)) => Err(NotAdmitted::Cancelled(cancelled)),
+                Err(_) => unreachable!("a unique borrower has no token yet"),
+            },
+        }
     }
 
-    /// A worker for one job: the idle one that was used last, else a new one. `None` once the pool is closed.
-    pub(crate) fn lease(
-        self: &Arc<Self>,
-        run: &Run,
-        permit: OwnedSemaphorePermit,
-        policy: Policy,
-    ) -> Option<Lease> {
+    /// A worker for one job: the idle one that was used last, else one on its way up, else a new one. `None` once the
+    /// pool is closed.
+    pub(crate) fn lease(self: &Arc<Self>, token: Token, policy: Policy) -> Option<Lease> {
         let mut state = self.state();
-        let worker = match state.take_idle(policy) {
+        let worker = match state.take(policy) {
             Ok(Some(worker)) => worker,
             Ok(None) => {
                 let worker = state.start(policy);
                 drop(state);
-                run.spawn_system("worker", supervise(Arc::clone(self), Arc::clone(&worker)));
+                self.begin(&worker);
                 worker
             }
             Err(Closed) => return None,
         };
-        Some(Lease::new(Arc::clone(self), worker, permit))
+        Some(Lease::new(Arc::clone(self), worker, token))
+    }
+
+    /// Starts the workers that the pool is to have before there are jobs.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        loop {
+            let worker = self.state().start_warm();
+            match worker {
+                Some(worker) => self.begin(&worker),
+                None => return,
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, worker: &Arc<Worker>) {
+        Run::current().spawn_system("worker", supervise(Arc::clone(self), Arc::clone(worker)));
     }
 
     /// The worker is up, its connection is known. False if nobody wants it any more: who condemned it may not have seen
@@ -96,39 +132,98 @@ impl Pool {
         self.state().started(worker.id)
     }
 
-    /// The worker has done its job. Says so if it is to leave, because the pool was closed meanwhile.
-    fn readmit(&self, worker: &Worker) {
-        if self.state().readmit(worker.id) {
-            dismiss(worker);
-        }
-    }
-
-    /// Gives the worker no further job. `permit` comes back when it is reaped.
-    pub(crate) fn condemn(&self, worker: &Worker, permit: Option<OwnedSemaphorePermit>) {
-        let rest = self.state().condemn(worker.id, permit);
+    /// Gives the worker no further job. `token` comes back when it is reaped.
+    pub(crate) fn condemn(&self, worker: &Worker, token: Option<Token>) {
+        let rest = self.state().condemn(worker.id, token);
         drop(rest);
     }
 
-    /// The worker is reaped: its place is free.
-    pub(crate) fn bury(&self, worker: &Worker) {
-        let slot = self.state().bury(worker.id);
-        drop(slot);
+    /// Lets the worker go if it was idle for too long; else says when to look again.
+    pub(crate) fn expire(&self, worker: &Worker, timeout: Duration) -> Option<Instant> {
+        let expiry = self.state().expire(worker.id, timeout);
+        match expiry {
+            Expiry::At(again) => again,
+            Expiry::Leave => {
+                tracing::debug!(name = worker.name, ?timeout, "worker was idle for its timeout");
+                dismiss(worker);
+                None
+            }
+        }
     }
 
-    /// Admits nobody any more, and lets the workers go. Jobs that must not be cancelled end first. Idempotent.
-    pub(crate) fn close(&self) {
-        self.limiter.close();
-        let leaving = self.state().close();
-        for worker in &leaving.idle {
-            dismiss(worker);
+    /// The worker is reaped: its place is free. One that had come up is replaced if the pool is to be kept warm.
+    pub(crate) fn bury(self: &Arc<Self>, worker: &Worker) {
+        let (rest, is_empty) = {
+            let mut state = self.state();
+            (state.bury(worker.id), state.is_empty())
+        };
+        drop(rest);
+        if is_empty {
+            self.empty.notify_waiters();
         }
-        for worker in &leaving.occupied {
-            worker.kill();
+        // One that never came up would fail again, and again.
+        if worker.connection().is_some() {
+            self.warm_up();
+        }
+    }
+
+    pub(crate) fn note(&self, worker: &Worker, what: WorkerFailureKind) {
+        let failure = WorkerFailure::new(&worker.name, worker.pid(), what);
+        tracing::warn!(%failure, "a worker did not behave");
+        self.state().note(failure);
+    }
+
+    /// Lets the workers go as they become idle. True if there were any.
+    pub(crate) fn abandon(&self) -> bool {
+        let (leaving, had_workers) = self.state().abandon();
+        let_go(&leaving);
+        had_workers
+    }
+
+    /// Admits nobody any more, and lets the workers go. Idempotent; a later call may leave less alone.
+    pub(crate) fn close(&self, closing: Closing) {
+        // A second time changes nothing.
+        let _already_closed = self.closed.set(());
+        let leaving = self.state().close(closing);
+        let_go(&leaving);
+    }
+
+    /// Whether calls that lost their worker have lost it to the end of the pool.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().is_closed()
+    }
+
+    /// Waits until the last worker of a closed pool is gone; says what went wrong in its life.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn emptied(&self) -> Option<CloseError> {
+        loop {
+            let mut empty = std::pin::pin!(self.empty.notified());
+            empty.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.is_empty() {
+                    return state.take_failures().into_error();
+                }
+            }
+            empty.await;
         }
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
-        self.state().statistics(self.limit)
+        let limit = self.limiter.total().unwrap_or(usize::MAX);
+        Statistics { limit, ..self.state().statistics() }
+    }
+}
+
+fn let_go(leaving: &Leaving) {
+    for worker in &leaving.idle {
+        dismiss(worker);
+    }
+    for worker in &leaving.occupied {
+        worker.kill();
     }
 }
 

@@ -3,7 +3,9 @@
 mod cancel;
 mod death;
 mod nursery;
+mod policy;
 mod run;
+mod scope;
 mod support;
 
 // What `#[triune::test]` emits: these tests make their runtimes under the guard, and so use a plain `#[test]`.

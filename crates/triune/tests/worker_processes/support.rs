@@ -97,11 +97,16 @@ fn arrive(path: &str, ticket: u32) -> std::os::unix::net::UnixStream {
     stream
 }
 
+/// In a job: waits at the gate.
+pub(crate) fn wait_at(gate: &str, ticket: u32) {
+    let mut stream = arrive(gate, ticket);
+    stream.read_exact(&mut [0]).expect("the gate is opened");
+}
+
 /// Waits at the gate, then gives its process number.
 #[triune::job]
 pub(crate) fn pass(gate: String, ticket: u32) -> u32 {
-    let mut stream = arrive(&gate, ticket);
-    stream.read_exact(&mut [0]).expect("the gate is opened");
+    wait_at(&gate, ticket);
     std::process::id()
 }
 

@@ -1,0 +1,139 @@
+//! [`Workers`], and the same once it is checked.
+
+use std::time::Duration;
+
+use triune_scope::sync::CapacityLimiter;
+
+use super::{Allowance, ConfigError, Retire, Step};
+use crate::job::{Call, Job};
+
+/// How the workers of a pool are made, kept and let go: for [`scope`](crate::scope) and
+/// [`configure_default`](crate::configure_default).
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_worker::{Workers, after_jobs};
+///
+/// let workers = Workers::new()
+///     .retire(after_jobs(500).jitter(50))
+///     .idle_timeout(Duration::from_secs(60))
+///     .grace_period(Duration::from_secs(2))
+///     .warm(2);
+/// # drop(workers);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "give it to `worker::scope` or to `worker::configure_default`"]
+pub struct Workers {
+    init: Option<Call>,
+    retire: Retire,
+    idle_timeout: Duration,
+    grace_period: Duration,
+    warm: usize,
+    limiter: Option<CapacityLimiter>,
+}
+
+impl Workers {
+    /// Workers that live until their pool ends, or were idle for ten minutes.
+    pub fn new() -> Self {
+        Self {
+            init: None,
+            retire: Retire::default(),
+            idle_timeout: Duration::from_secs(600),
+            grace_period: Duration::from_secs(5),
+            warm: 0,
+            limiter: None,
+        }
+    }
+
+    /// Runs this job once in each worker before its first job, for instance to load what all jobs need and to keep it
+    /// with [`set_state`](crate::set_state). What it returns is ignored.
+    ///
+    /// If it fails, panics, or dies, the job that needed the worker fails with [`RunError::Init`](crate::RunError::Init),
+    /// and the next one tries again with a new worker.
+    pub fn init<O>(mut self, job: Job<O>) -> Self {
+        self.init = Some(job.call);
+        self
+    }
+
+    /// Lets workers retire; see [`Retire`]. Said again it adds a reason.
+    pub fn retire(mut self, when: impl Into<Retire>) -> Self {
+        self.retire = self.retire | when.into();
+        self
+    }
+
+    /// Lets a worker go that had nothing to do for so long. Default: ten minutes. With zero every job gets a worker of
+    /// its own; [`Duration::MAX`] is never.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long workers may take to leave when the pool ends, or when they retire, before they are killed. Default: five
+    /// seconds. It is spent on exit handlers and on dropping what [`set_state`](crate::set_state) keeps.
+    pub fn grace_period(mut self, grace: Duration) -> Self {
+        self.grace_period = grace;
+        self
+    }
+
+    /// Starts so many workers as the pool opens, before there are jobs, and keeps at least so many: when one of them is
+    /// gone another is started, and the idle timeout spares them.
+    ///
+    /// Warm workers wait for jobs; how many jobs run at a time is up to the limiter.
+    pub fn warm(mut self, workers: usize) -> Self {
+        self.warm = workers;
+        self
+    }
+
+    /// Limits the jobs of this pool by a limiter of its own, or by one that several pools share. Default:
+    /// [`default_limiter`](crate::default_limiter).
+    pub fn limiter(mut self, limiter: &CapacityLimiter) -> Self {
+        self.limiter = Some(limiter.clone());
+        self
+    }
+
+    /// Checks everything that can be checked without a process.
+    pub(crate) fn settle(self) -> Result<Settings, ConfigError> {
+        self.retire.validate()?;
+        let ask = self.retire.ask()?;
+        let init = self.init.as_ref().map(|call| Step::new("init", call)).transpose()?;
+        Ok(Settings {
+            init,
+            ask,
+            rss_limit: self.retire.rss_limit(),
+            retire: self.retire,
+            idle_timeout: (self.idle_timeout < Duration::MAX).then_some(self.idle_timeout),
+            grace_period: self.grace_period,
+            warm: self.warm,
+            limiter: self.limiter,
+        })
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A configuration that was checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) init: Option<Step>,
+    /// The jobs that a worker is asked after each job, whether it retires.
+    pub(crate) ask: Vec<Step>,
+    /// How many bytes of a worker may be resident after a job.
+    pub(crate) rss_limit: Option<u64>,
+    retire: Retire,
+    /// `None` is never.
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) grace_period: Duration,
+    pub(crate) warm: usize,
+    /// `None` is the default limiter.
+    pub(crate) limiter: Option<CapacityLimiter>,
+}
+
+impl Settings {
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.retire.allowance()
+    }
+}
