@@ -69,6 +69,8 @@ struct State<T, F> {
     waker: Option<Waker>,
     /// Nobody waits for the end.
     orphan: bool,
+    /// Keeps what is above from being dropped by a cancel while the thread runs.
+    hold: Option<Hold>,
 }
 
 /// Waits for a thread.
@@ -78,8 +80,6 @@ pub(super) struct Waiting<T, F> {
     abandon: bool,
     /// A cancel was seen; from then on only the thread's end matters.
     cancelled: bool,
-    /// Keeps what is above from being dropped by a cancel while the thread runs.
-    hold: Option<Hold>,
 }
 
 impl<T, F> Waiting<T, F>
@@ -103,6 +103,7 @@ where
                 stage: Stage::Queued(job, context, resources),
                 waker: None,
                 orphan: false,
+                hold,
             }),
         });
         let work = Work(Arc::clone(&shared));
@@ -111,7 +112,7 @@ where
         let started = tokio::task::spawn_blocking(move || span.in_scope(|| work.run()));
         // The end arrives by way of `shared`.
         drop(started);
-        Self { shared, leaf: Leaf::default(), abandon: options.abandon, cancelled: false, hold }
+        Self { shared, leaf: Leaf::default(), abandon: options.abandon, cancelled: false }
     }
 }
 
@@ -120,7 +121,6 @@ impl<T, F> Future for Waiting<T, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Poll::Ready(end) = self.shared.poll_end(cx) {
-            self.hold = None;
             self.leaf = Leaf::default();
             return Poll::Ready(end.unwrap_or_else(|payload| resume_unwind(payload)));
         }
@@ -131,7 +131,6 @@ impl<T, F> Future for Waiting<T, F> {
         self.cancelled = true;
         self.leaf = Leaf::default();
         if self.shared.withdraw() || (self.abandon && self.shared.give_up(true, cancelled.reason())) {
-            self.hold = None;
             return Poll::Ready(Err(cancelled.into()));
         }
         Poll::Pending
@@ -167,8 +166,9 @@ impl<T, F> Shared<T, F> {
         let mut state = self.state.lock();
         let Stage::Queued(..) = state.stage else { return false };
         let withdrawn = std::mem::replace(&mut state.stage, Stage::Over);
+        let hold = state.hold.take();
         drop(state);
-        drop(withdrawn);
+        drop((withdrawn, hold));
         true
     }
 
@@ -182,8 +182,9 @@ impl<T, F> Shared<T, F> {
             // Just about to end, or ended unread.
             let end = std::mem::replace(&mut state.stage, Stage::Over);
             state.orphan = true;
+            let hold = state.hold.take();
             drop(state);
-            drop(end);
+            drop((end, hold));
             return false;
         };
         let node = Arc::clone(&resources.node);
@@ -193,9 +194,9 @@ impl<T, F> Shared<T, F> {
             resources.live.take()
         });
         state.orphan = true;
-        let waker = state.waker.take();
+        let (waker, hold) = (state.waker.take(), state.hold.take());
         drop(state);
-        drop((live, waker));
+        drop((live, waker, hold));
         // The thread sees the cancel, and nothing of the caller is kept alive by it.
         node.cancel(reason.clone());
         node.unlink();
@@ -233,9 +234,10 @@ impl<T, F> Shared<T, F> {
             return;
         }
         state.stage = Stage::Done(end);
-        let waker = state.waker.take();
+        let (waker, hold) = (state.waker.take(), state.hold.take());
         drop(state);
         waker.into_iter().for_each(Waker::wake);
+        drop(hold);
     }
 
     fn log_orphan(&self, end: End<T>) {

@@ -172,6 +172,13 @@ impl Node {
         }
     }
 
+    /// The timer of the hard limit `at` went off. One that was moved in the meantime has a timer of its own.
+    pub(crate) fn expire(self: &Arc<Self>, at: Instant) {
+        if self.times().hard.and_then(When::at).is_some_and(|hard| hard <= at) {
+            self.harden(&self.cancel_reason().unwrap_or_else(|| Cause::Deadline.into()));
+        }
+    }
+
     /// As [`notice_time`](Self::notice_time), for everything whose cancel would reach this node; outermost first.
     pub(crate) fn notice_time_above(self: &Arc<Self>) {
         if self.is_timed() {

@@ -2,7 +2,8 @@
 //!
 //! 1. The clean-up begins as soon as the work has ended, in whatever way, in the same poll; so a cancel finds either
 //!    the work or the shield of the clean-up, and nothing in between.
-//! 2. The limit of the clean-up begins when a cancel is seen: an undisturbed clean-up may take its time.
+//! 2. The limit of the clean-up begins when a cancel is seen: an undisturbed clean-up may take its time. One that is stranded
+//!    (polled by nobody any more) sees none, and holds up what is around it as an unbounded shield does.
 
 use std::any::Any;
 use std::fmt;

@@ -1,8 +1,14 @@
 //! Holds: what keeps a chain of nodes from being dropped by a cancel.
+//!
+//! 1. A hold is given up when its cause is over, not when somebody polls the future that waits for it: that may be stranded
+//!    in a combinator that nobody polls. So the hold of a shield is kept where its limit can take it, that of parallel
+//!    children and threads where they end.
+//! 2. Whoever was held, and is cancelled, is woken then.
 
 use std::sync::Arc;
 
 use super::node::Node;
+use super::wake::wake_all;
 
 /// What a hold keeps from: every drop, or not that of a hard stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +51,19 @@ impl Node {
     }
 }
 
+impl Node {
+    /// A shield's own hold on what is above it; void when the shield's limit has passed, polled or not.
+    pub(crate) fn keep_shielding(&self, hold: Hold) {
+        self.change_more(|more| more.shielding = Some(hold));
+    }
+
+    /// The shield has ended.
+    pub(crate) fn stop_shielding(&self) {
+        let hold = self.change_more(|more| more.shielding.take());
+        drop(hold);
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         for node in &self.nodes {
@@ -53,5 +72,8 @@ impl Drop for Hold {
                 more.firm_holds -= u32::from(self.grip == Grip::Firm);
             });
         }
+        // What was held may be parked where nothing else wakes it (tests: `stranded`).
+        let free = self.nodes.iter().filter(|node| node.is_cancelled() && !node.is_held());
+        wake_all(free.filter_map(|node| node.waker()).collect());
     }
 }

@@ -24,7 +24,8 @@
 //!    beneath it in the same task, deepest first, and polls its future with a waker that records wakes.
 //! 3. Ready: the result is passed on. Pending and a shield or a live parallel child is beneath: it waits. Pending
 //!    and something was woken meanwhile: something can still run, so it waits, at most [`boundary::MAX_PASSES`]
-//!    times. Otherwise what remains is parked in a foreign await: the future is dropped.
+//!    times in which nothing beneath comes to its end. Otherwise what remains is parked in a foreign await: the future is
+//!    dropped.
 //!
 //! A deadline is a cancel that the node's own boundary calls, because it polls the timer, or the first who asks.
 //!
@@ -65,6 +66,7 @@ mod reason;
 mod scope;
 mod seat;
 mod shield;
+pub(crate) mod wake;
 
 pub use cancellable::{
     Cancellable, FutureExt, cancel_reason, check_cancelled, checkpoint, effective_deadline, is_cancelled,

@@ -13,8 +13,10 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::boundary::{Boundary, RootBoundary, heir};
+use super::deadline::When;
+use super::hold::Grip;
 use super::node::{Inherit, Node, Place};
-use super::{CancelReason, FutureExt, shield_unbounded};
+use super::{CancelReason, Cause, FutureExt, is_cancelled, shield_unbounded};
 use crate::lock::atomic::{AtomicUsize, Ordering};
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
@@ -138,5 +140,90 @@ fn a_shield_holds_while_the_cancel_comes_and_is_seen_right_after() {
         }));
         assert_eq!(outcome.ok(), Some(true));
         canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_hold_that_is_given_up_elsewhere_frees_who_was_cancelled_meanwhile() {
+    for grip in [Grip::Soft, Grip::Firm] {
+        explore(move || {
+            let (node, inner) = (heir(), heir());
+            inner.link(&node, Place::SameTask);
+            let canceller = cancel_elsewhere(&node);
+            let hold = inner.hold(grip);
+            let holder = thread::spawn(move || drop(hold));
+            assert!(block_on(Boundary::nested(node, pending::<()>())).is_err());
+            canceller.join().unwrap();
+            holder.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_limit_of_a_shield_frees_what_is_around_it_though_nobody_polls_the_shield() {
+    explore(|| {
+        let (node, shield) = (heir(), Node::new(Inherit::No));
+        let canceller = cancel_elsewhere(&node);
+        shield.link(&node, Place::SameTask);
+        shield.keep_shielding(node.hold(Grip::Soft));
+        let timer = thread::spawn({
+            let shield = Arc::clone(&shield);
+            move || shield.harden(&reason())
+        });
+        assert!(block_on(Boundary::nested(node, pending::<()>())).is_err());
+        canceller.join().unwrap();
+        timer.join().unwrap();
+    });
+}
+
+/// Explores within a runtime, which nobody drives: for the timers that are made on the way.
+fn explore_with_timers(model: impl Fn() + Send + Sync + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    explore(move || {
+        let _entered = runtime.enter();
+        model();
+    });
+}
+
+fn passed() -> Option<When> {
+    Some(When::At(tokio::time::Instant::now()))
+}
+
+#[test]
+fn a_deadline_is_not_lost_between_a_poll_and_its_registration() {
+    explore_with_timers(|| {
+        let node = heir();
+        let setter = thread::spawn({
+            let node = Arc::clone(&node);
+            move || node.set_deadline(passed(), None)
+        });
+        let end = block_on(Boundary::nested(node, pending::<()>()));
+        assert_eq!(end.unwrap_err().cause(), &Cause::Deadline);
+        setter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_that_is_moved_while_it_fires_has_fired_or_has_not() {
+    explore_with_timers(|| {
+        let node = heir();
+        let (setter, mover) = (Arc::clone(&node), Arc::clone(&node));
+        let threads = [
+            thread::spawn(move || setter.set_deadline(passed(), None)),
+            thread::spawn(move || mover.set_deadline(None, None)),
+        ];
+        let seen = block_on(Boundary::nested(Arc::clone(&node), async {
+            for _ in 0..3 {
+                shuttle::future::yield_now().await;
+            }
+            is_cancelled()
+        }));
+        let seen = seen.unwrap_or(true);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let fired = node.cancel_reason().is_some_and(|reason| *reason.cause() == Cause::Deadline);
+        assert_eq!((fired, fired), (node.is_called(), node.is_own()), "wholly or not at all");
+        assert!(fired || !seen, "nobody was cancelled by a deadline that did not fire");
     });
 }

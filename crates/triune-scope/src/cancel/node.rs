@@ -12,7 +12,9 @@ use slab::Slab;
 
 use super::deadline::Times;
 use super::flags::{Flag, Flags};
+use super::hold::Hold;
 use super::reason::CancelReason;
+use super::wake::wake_all;
 use crate::lock::Mutex;
 use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
@@ -85,6 +87,8 @@ pub(super) struct More {
     pub(super) holds: u32,
     /// Those of the holds that even a hard stop waits for.
     pub(super) firm_holds: u32,
+    /// Of a shield: what it holds above.
+    pub(super) shielding: Option<Hold>,
     vars: Vars,
 }
 
@@ -285,7 +289,7 @@ impl Node {
             }
             Walk::Descend
         });
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         is_new
     }
 
@@ -301,12 +305,14 @@ impl Node {
     /// with, and what surrounds it is dropped anyway.
     fn harden_beneath(self: &Arc<Self>, reason: &CancelReason) {
         let mut wakers = Vec::new();
+        let mut void = Vec::new();
         self.walk(|node, visit| {
             if node.is_hard() {
                 return Walk::Stop;
             }
             if node.is_shield() {
                 visit.state.reason.get_or_insert_with(|| reason.clone());
+                void.extend(visit.state.more.as_mut().and_then(|more| more.shielding.take()));
             } else if !node.is_cancelled() {
                 node.mark(visit.state, reason);
             }
@@ -314,7 +320,10 @@ impl Node {
             wakers.extend(visit.state.waker.clone());
             Walk::Descend
         });
-        wakers.into_iter().rev().for_each(Waker::wake);
+        wakers.reverse();
+        wake_all(wakers);
+        // After the wakes: what was held finds its shield runnable.
+        drop(void);
     }
 
     /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
@@ -352,7 +361,8 @@ impl Node {
         for task in tasks {
             task.spread(&reason);
         }
-        wakers.into_iter().rev().for_each(Waker::wake);
+        wakers.reverse();
+        wake_all(wakers);
     }
 
     /// Visits this node and what is beneath, each under its own lock, parents first.
@@ -384,8 +394,12 @@ impl Node {
 
     /// Wakes the boundary of this node.
     pub(super) fn wake(&self) {
-        let waker = self.state.lock().waker.clone();
-        waker.into_iter().for_each(Waker::wake);
+        self.waker().into_iter().for_each(Waker::wake);
+    }
+
+    /// What wakes the boundary of this node.
+    pub(super) fn waker(&self) -> Option<Waker> {
+        self.state.lock().waker.clone()
     }
 
     /// Whether anything is registered beneath in this task.

@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 
 use super::ambient::{self, Ambient};
 use super::boundary::Passes;
-use super::hold::{Grip, Hold};
+use super::hold::Grip;
 use super::node::{Node, Place};
 use crate::task_var::Vars;
 use crate::time::timer::Timer;
@@ -63,8 +63,6 @@ pub(crate) struct Nested {
     ambient: Option<Ambient>,
     last_waker: Option<Waker>,
     timer: Timer,
-    /// A shield's own mark on everything above it.
-    shielding: Option<Hold>,
     passes: Passes,
 }
 
@@ -85,14 +83,7 @@ enum Entry {
 
 impl Nested {
     fn new(entry: Entry) -> Self {
-        Self {
-            entry,
-            ambient: None,
-            last_waker: None,
-            timer: Timer::default(),
-            shielding: None,
-            passes: Passes::default(),
-        }
+        Self { entry, ambient: None, last_waker: None, timer: Timer::default(), passes: Passes::default() }
     }
 
     pub(super) fn beneath_ambient(node: Arc<Node>) -> Self {
@@ -125,7 +116,7 @@ impl Nested {
                 Some((above, task, vars)) => {
                     node.link(&above, Place::SameTask);
                     if node.is_shield() {
-                        self.shielding = Some(above.hold(Grip::Soft));
+                        node.keep_shielding(above.hold(Grip::Soft));
                     }
                     (node, task, vars)
                 }
@@ -187,10 +178,14 @@ impl Seat for Nested {
     }
 
     fn leave(&mut self) {
-        self.shielding = None;
         self.timer.stop();
         match (&self.ambient, &self.entry) {
-            (Some(ambient), _) => ambient.node.unlink(),
+            (Some(Ambient { node, .. }), _) => {
+                if node.is_shield() {
+                    node.stop_shielding();
+                }
+                node.unlink();
+            }
             (
                 None,
                 Entry::Nested(node) | Entry::Bound { node, .. } | Entry::Elsewhere(Ambient { node, .. }),

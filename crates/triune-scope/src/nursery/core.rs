@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -11,6 +11,7 @@ use super::child::{Finished, Kind};
 use crate::cancel::ambient;
 use crate::cancel::boundary::heir;
 use crate::cancel::flags::Flag;
+use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
@@ -33,6 +34,11 @@ pub(super) struct Core {
     daemon: Count,
     /// Those of them that are tokio tasks.
     parallel: AtomicUsize,
+    /// Those of these that have not ended.
+    running: AtomicUsize,
+    /// Held while they run: a cancel from above must not drop what waits for them.
+    hold: Mutex<Option<Hold>>,
+    holds: AtomicBool,
     mail: Mutex<Mail>,
     /// The run, and with it the runtime, in which the nursery was first polled: parallel children start there.
     pub(super) run: OnceLock<Run>,
@@ -86,6 +92,9 @@ impl Core {
             ordinary: Count::default(),
             daemon: Count::default(),
             parallel: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            hold: Mutex::new(None),
+            holds: AtomicBool::new(false),
             mail: Mutex::default(),
             run: OnceLock::new(),
             _census: census::Entry::new(census::Kind::Nursery),
@@ -147,8 +156,37 @@ impl Core {
         drop(old);
     }
 
+    /// Holds what is above while parallel children run. The last one gives it up, not the nursery when it is polled next:
+    /// that may never happen.
+    pub(super) fn keep_hold(&self) {
+        if self.running.load(Ordering::Acquire) == 0 || self.holds.load(Ordering::Acquire) {
+            return;
+        }
+        let hold = self.node.hold(Grip::Firm);
+        let old = self.hold.lock().replace(hold);
+        drop(old);
+        self.holds.store(true, Ordering::Release);
+        if self.running.load(Ordering::Acquire) == 0 {
+            self.release();
+        }
+    }
+
+    fn release(&self) {
+        if self.holds.swap(false, Ordering::AcqRel) {
+            let hold = self.hold.lock().take();
+            drop(hold);
+        }
+    }
+
     /// A parallel child has ended, its future is dropped.
     pub(super) fn report(&self, finished: Finished) {
+        self.post(finished);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.release();
+        }
+    }
+
+    fn post(&self, finished: Finished) {
         let mut mail = self.mail.lock();
         if mail.abandoned {
             drop(mail);
@@ -165,7 +203,10 @@ impl Core {
     /// is the only parallel one.
     pub(super) fn count(&self, kind: Kind, place: Place) -> bool {
         self.counter(kind).start();
-        place == Place::OwnTask && self.parallel.fetch_add(1, Ordering::AcqRel) == 0
+        place == Place::OwnTask && {
+            self.parallel.fetch_add(1, Ordering::AcqRel);
+            self.running.fetch_add(1, Ordering::AcqRel) == 0
+        }
     }
 
     /// A child's end has been settled, by the nursery's future.
@@ -206,6 +247,7 @@ impl Core {
             daemons.unlink();
         }
         self.node.unlink();
+        self.release();
         let waker = self.mail.lock().waker.take();
         drop(waker);
     }

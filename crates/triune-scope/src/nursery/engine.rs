@@ -112,7 +112,7 @@ where
         // By `&mut`: a shared borrow of a future that points into itself is more than the aliasing rules allow.
         let body_done = this.body.as_mut().as_pin_mut().is_none();
         poll_children(this.shared, this.children, this.state, body_done, cx);
-        this.state.keep_hold(core);
+        core.keep_hold();
         if !body_done || !this.shared.try_close() {
             return Poll::Pending;
         }

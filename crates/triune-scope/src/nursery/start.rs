@@ -93,6 +93,8 @@ struct Inner<T> {
     polling: bool,
     /// The `Started` was used or dropped.
     dropped: bool,
+    /// Of a caller that was cancelled: it may not be dropped before the child has ended.
+    hold: Option<Hold>,
 }
 
 enum Phase<T> {
@@ -122,7 +124,7 @@ impl<T> Inner<T> {
 
 impl<T> Slot<T> {
     fn new() -> Arc<Self> {
-        let inner = Inner { phase: Phase::Waiting, waker: None, polling: false, dropped: false };
+        let inner = Inner { phase: Phase::Waiting, waker: None, polling: false, dropped: false, hold: None };
         Arc::new(Self(Mutex::new(inner)))
     }
 
@@ -149,28 +151,33 @@ impl<T> Slot<T> {
             other => (other, None, false),
         };
         inner.phase = phase;
-        let waker = inner.waker.take();
+        let (waker, hold) = (inner.waker.take(), inner.hold.take());
         drop(inner);
         drop(left);
         waker.into_iter().for_each(Waker::wake);
+        drop(hold);
         is_callers
     }
 
     /// The caller is cancelled, and waits for the end.
-    fn drain(&self) {
+    fn drain(&self, hold: Option<Hold>) {
         let mut inner = self.0.lock();
         if let Phase::Waiting = inner.phase {
             inner.phase = Phase::Draining(None);
+            inner.hold = hold;
+            return;
         }
+        drop(inner);
+        drop(hold);
     }
 
     /// The caller goes away; the value if it was handed over before.
     fn leave(&self, reason: CancelReason) -> Option<T> {
         let mut inner = self.0.lock();
         let old = mem::replace(&mut inner.phase, Phase::Gone(reason));
-        let waker = inner.waker.take();
+        let (waker, hold) = (inner.waker.take(), inner.hold.take());
         drop(inner);
-        drop(waker);
+        drop((waker, hold));
         match old {
             Phase::Started(value) => value,
             // Dropped here, outside of the lock.
@@ -257,7 +264,7 @@ pub(super) struct Start<B, T, E> {
     leaf: Leaf,
     watch: Option<Watch>,
     /// The caller was cancelled, and waits for the end of the child.
-    draining: Option<(CancelReason, Option<Hold>)>,
+    draining: Option<CancelReason>,
     done: bool,
 }
 
@@ -316,12 +323,11 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
 
     /// The caller is cancelled: so is the child, and the caller waits for its end.
     fn drain(&mut self, reason: CancelReason, cx: &Context<'_>) -> Poll<Result<T, E>> {
-        self.slot.drain();
-        self.leaf = Leaf::default();
         let above = ambient::peek(|above| Arc::clone(&above.node));
-        let hold = above.map(|above| above.hold(Grip::Soft));
+        self.slot.drain(above.map(|above| above.hold(Grip::Soft)));
+        self.leaf = Leaf::default();
         self.node.cancel(reason.clone());
-        self.draining = Some((reason, hold));
+        self.draining = Some(reason);
         self.poll_slot(cx)
     }
 
@@ -359,7 +365,7 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
             Some(End::Panicked(payload)) => resume_unwind(payload),
             Some(End::Returned(Err(error))) => error,
             Some(End::Returned(Ok(()))) => match &self.draining {
-                Some((reason, _)) => Error::cancelled(reason.clone()).into(),
+                Some(reason) => Error::cancelled(reason.clone()).into(),
                 None => Error::new(NotStarted::ended(self.task.clone())).into(),
             },
             // Dropped by a cancel, or with its nursery.

@@ -10,7 +10,6 @@ use super::child::{Failure, Finished, absorb};
 use super::core::Core;
 use super::grace::Grace;
 use crate::cancel::ambient::{self, Ambient};
-use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, ErrorGroup, Member, NurseryError, PanicError};
@@ -50,8 +49,6 @@ pub(super) struct State {
     started: Option<Instant>,
     waker: Option<Waker>,
     timer: Timer,
-    /// Held while parallel children live: a cancel from above must not drop what waits for them.
-    hold: Option<Hold>,
     grace: Option<Grace>,
     members: Vec<Member>,
     panic: Option<Box<dyn Any + Send>>,
@@ -133,14 +130,6 @@ impl State {
         self.timer.poll(&core.node, cx);
         if let Some(grace) = &mut self.grace {
             grace.poll(&core.node, cx);
-        }
-    }
-
-    pub(super) fn keep_hold(&mut self, core: &Core) {
-        match (core.living_parallel() > 0, &self.hold) {
-            (true, None) => self.hold = Some(core.node.hold(Grip::Firm)),
-            (false, Some(_)) => self.hold = None,
-            _ => {}
         }
     }
 

@@ -7,12 +7,16 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
 use crate::cancel::node::Node;
+
+/// How much too early a timer of tokio may be.
+const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Option<Alarm>);
@@ -21,6 +25,66 @@ pub(crate) struct Timer(Option<Alarm>);
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
+    /// Of a shield: its limit holds also if nobody polls it.
+    expiry: Option<Expiring>,
+}
+
+#[derive(Debug)]
+struct Expiring {
+    inner: Waker,
+    waker: Waker,
+}
+
+/// Ends a shield whose time is over on the spot, then wakes whoever polls it: that may be a combinator that polls it no
+/// more, and what is around the shield waits for its end.
+struct Expiry {
+    shield: Weak<Node>,
+    at: Instant,
+    inner: Waker,
+}
+
+impl Wake for Expiry {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(shield) = self.shield.upgrade()
+            && self.at <= Instant::now() + TICK
+        {
+            shield.expire(self.at);
+        }
+        self.inner.wake_by_ref();
+    }
+}
+
+impl Alarm {
+    fn new(at: Instant) -> Self {
+        Self { at, sleep: Box::pin(tokio::time::sleep_until(at)), expiry: None }
+    }
+
+    fn move_to(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.at = at;
+        self.expiry = None;
+    }
+
+    fn poll(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = tokio::task::coop::unconstrained(self.sleep.as_mut());
+        if !node.is_shield() {
+            return Pin::new(&mut sleep).poll(cx);
+        }
+        let inner = cx.waker();
+        let (shield, at) = (Arc::downgrade(node), self.at);
+        let expiry = match &mut self.expiry {
+            Some(expiry) if expiry.inner.will_wake(inner) => expiry,
+            other => {
+                let waker = Waker::from(Arc::new(Expiry { shield, at, inner: inner.clone() }));
+                other.insert(Expiring { inner: inner.clone(), waker })
+            }
+        };
+        Pin::new(&mut sleep).poll(&mut Context::from_waker(&expiry.waker))
+    }
 }
 
 impl Timer {
@@ -42,13 +106,12 @@ impl Timer {
             let alarm = match &mut self.0 {
                 Some(alarm) if alarm.at == at => alarm,
                 Some(alarm) => {
-                    alarm.sleep.as_mut().reset(at);
-                    alarm.at = at;
+                    alarm.move_to(at);
                     alarm
                 }
-                none => none.insert(Alarm { at, sleep: Box::pin(tokio::time::sleep_until(at)) }),
+                none => none.insert(Alarm::new(at)),
             };
-            match Pin::new(&mut tokio::task::coop::unconstrained(alarm.sleep.as_mut())).poll(cx) {
+            match alarm.poll(node, cx) {
                 Poll::Pending => return,
                 // The timer's ticks are coarser than the clock: it may be early by less than one.
                 Poll::Ready(()) if Instant::now() < at => {

@@ -1,0 +1,216 @@
+//! Futures that are polled once and then by nobody: left behind by `select!`, kept in a variable while the task waits for
+//! something else, moved away, forgotten. A cancel must get past them, and none may be lost on the way.
+
+use std::future::{Future, pending, ready};
+use std::mem::ManuallyDrop;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::task::yield_now;
+use triune_scope::blocking::{self, Blocking};
+use triune_scope::{CancelScope, Outcome, Run, Started, nursery, shield, shield_unbounded, sleep, sync};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Polls a future once and leaves it where it is.
+async fn strand<F: Future + ?Sized>(mut future: Pin<&mut F>) {
+    tokio::select! {
+        biased;
+        _ = &mut future => panic!("it waits"),
+        () = ready(()) => {}
+    }
+}
+
+/// Ends when the cancel has come through, fails if it does not.
+async fn ends<T>(scope: &CancelScope, code: impl Future<Output = T>) -> Outcome<T> {
+    tokio::time::timeout(LIMIT, scope.run(code)).await.expect("the cancel got past what is stranded")
+}
+
+/// Strands what `make` makes, cancels the scope and waits where only a drop ends it.
+async fn is_passed<F: Future>(make: impl FnOnce() -> F) {
+    let scope = CancelScope::new();
+    let end = ends(&scope, async {
+        let mut stranded = Box::pin(make());
+        strand(stranded.as_mut()).await;
+        scope.cancel("now");
+        pending::<()>().await;
+        drop(stranded);
+    });
+    assert!(end.await.is_cancelled());
+    Run::current().close().await;
+}
+
+/// The cases for both kinds of runtime.
+macro_rules! are_passed {
+    ($($name:ident: $made:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn current_thread() {
+                is_passed(|| $made).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn multi_thread() {
+                is_passed(|| $made).await;
+            }
+        }
+    )*};
+}
+
+are_passed! {
+    a_nursery_with_a_parallel_child: nursery(async |n| {
+        n.spawn_task(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+        Ok(())
+    });
+    a_nursery_with_children_of_all_kinds: nursery(async |n| {
+        n.spawn(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+        n.daemon_task("service", async { Ok(sleep(Duration::from_secs(5000)).await?) });
+        n.spawn_task(async {
+            let end = sleep(Duration::from_secs(5000)).await;
+            shield_unbounded(yield_now()).await;
+            Ok(end?)
+        });
+        pending::<()>().await;
+        Ok(())
+    });
+    a_bounded_shield: shield(Duration::from_millis(20), pending::<()>());
+    shields_in_a_bounded_shield: shield(Duration::from_millis(20), shield_unbounded(pending::<()>()));
+    a_thread_job: blocking::run(|b: &Blocking| {
+        while !b.is_cancelled() {
+            std::thread::yield_now();
+        }
+        Ok(())
+    });
+    a_wait_for_a_time: sleep(Duration::from_secs(5000));
+}
+
+#[tokio::test]
+async fn a_start_that_is_stranded_while_its_child_cleans_up() {
+    let scope = CancelScope::new();
+    let cancelled = scope.clone();
+    let open = nursery(async |n| {
+        let end = ends(&scope, async {
+            let mut starting = Box::pin(n.start(async |started: Started<()>| {
+                let _cut = sleep(Duration::from_secs(5000)).await;
+                shield_unbounded(yield_now()).await;
+                drop(started);
+                Ok(())
+            }));
+            strand(starting.as_mut()).await;
+            yield_now().await;
+            cancelled.cancel("now");
+            // It has seen the cancel, and waits for the end of its child.
+            strand(starting.as_mut()).await;
+            pending::<()>().await;
+            drop(starting);
+        });
+        assert!(end.await.is_cancelled());
+        Ok(())
+    });
+    open.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shield_that_is_dropped_by_another_thread_holds_nobody_any_longer() {
+    let scope = CancelScope::new();
+    let canceller = scope.clone();
+    let (hand_over, shields) = std::sync::mpsc::channel::<Pin<Box<dyn Future<Output = ()> + Send>>>();
+    #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
+    let thread = std::thread::spawn(move || {
+        let shielded = shields.recv().expect("the task sends one");
+        canceller.cancel("now");
+        drop(shielded);
+    });
+    let end = ends(&scope, async {
+        let mut shielded: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(shield_unbounded(pending::<()>()));
+        strand(shielded.as_mut()).await;
+        hand_over.send(shielded).expect("the thread listens");
+        pending::<()>().await;
+    });
+    assert!(end.await.is_cancelled());
+    thread.join().expect("the thread does not panic");
+}
+
+#[tokio::test]
+async fn forgotten_futures_do_not_hold_up_a_cancel() {
+    let scope = CancelScope::new();
+    let end = ends(&scope, async {
+        let mut open = Box::pin(nursery(async |n| {
+            n.spawn_task(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+            n.spawn(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+            Ok(())
+        }));
+        strand(open.as_mut()).await;
+        let _forgotten = ManuallyDrop::new(open);
+        let mut waiting = Box::pin(sleep(Duration::from_secs(5000)));
+        strand(waiting.as_mut()).await;
+        let _forgotten = ManuallyDrop::new(waiting);
+        scope.cancel("now");
+        pending::<()>().await;
+    });
+    assert!(end.await.is_cancelled());
+    Run::current().close().await;
+}
+
+/// How many cancels race; `TRIUNE_RACE_ROUNDS` sets the number.
+fn rounds() -> u32 {
+    let asked = std::env::var("TRIUNE_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    asked.unwrap_or(if cfg!(miri) { 50 } else { 100_000 })
+}
+
+/// A cancel from a thread while the task, which has two leaves in a foreign combinator, one in a scope of its own, and a
+/// stranded wait, is being polled: before it registers, meanwhile, or after. Both leaves must unwind softly, whatever is
+/// stranded, and the foreign await must be dropped. What is lost runs into the limit, or counts too little.
+#[tokio::test]
+async fn a_hundred_thousand_racing_cancels_are_all_delivered() {
+    let (hand_over, scopes) = std::sync::mpsc::channel::<(CancelScope, u32)>();
+    #[expect(clippy::disallowed_methods, reason = "it stands for a thread that triune does not know")]
+    let canceller = std::thread::spawn(move || {
+        for (scope, delay) in scopes {
+            for _ in 0..delay {
+                std::hint::spin_loop();
+            }
+            scope.cancel("race");
+        }
+    });
+    let never = sync::Event::new();
+    for round in 0..rounds() {
+        let (scope, soft) = (CancelScope::new(), AtomicU32::new(0));
+        let racing = scope.clone();
+        let leaf = async || {
+            if never.wait().await.is_err() {
+                soft.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let waiting = scope.run(async {
+            let mut stranded = pin!(never.wait());
+            strand(stranded.as_mut()).await;
+            hand_over.send((racing, round * 7 % 900)).expect("the thread listens");
+            let scoped = async {
+                let inner = CancelScope::new().run(leaf()).await;
+                assert!(inner.done().is_some(), "the leaf in it unwound softly");
+            };
+            let mut leaves = FuturesUnordered::<Pin<Box<dyn Future<Output = ()>>>>::new();
+            leaves.push(Box::pin(leaf()));
+            leaves.push(Box::pin(scoped));
+            leaves.push(Box::pin(pending()));
+            while leaves.next().await.is_some() {}
+        });
+        tokio::select! {
+            // The limit first: `timeout` would poll the scope once more, which then sees a cancel that woke nobody.
+            biased;
+            // tidy: allow(sleep) because it is the limit of a wait for an event, and only a failing test gets there.
+            () = tokio::time::sleep(LIMIT) => panic!("lost in round {round}"),
+            outcome = waiting => assert!(outcome.is_cancelled(), "the foreign branch is dropped"),
+        }
+        assert_eq!(soft.into_inner(), 2, "round {round}");
+    }
+    assert_eq!(never.statistics().waiting, 0);
+    drop(hand_over);
+    canceller.join().expect("the canceller does not panic");
+}
