@@ -18,7 +18,8 @@ use super::seat::{Nested, Root, Seat};
 use crate::lock::atomic::{AtomicBool, Ordering};
 use crate::probe::hard_stop;
 
-/// How often a cancelled task may wake itself before what is left of it is dropped.
+/// How often a cancelled task may wake itself, without anything beneath coming to its end, before what is left of it is
+/// dropped.
 pub(crate) const MAX_PASSES: u8 = 64;
 
 /// How often a pass looks again while something beneath was woken by another thread but not yet reached.
@@ -175,7 +176,9 @@ fn poll_cancelled<F: Future, S: Seat>(
     if moved {
         seat.register(cx.waker());
     }
-    if after_pass(seat, recorder.woken.load(Ordering::Acquire), cx).is_ready() {
+    // What ran out of tokio's budget is woken after this poll.
+    let woken = recorder.woken.load(Ordering::Acquire) || !tokio::task::coop::has_budget_remaining();
+    if after_pass(seat, woken, cx).is_ready() {
         return cut_off(seat, inner);
     }
     if seat.is_late() {
@@ -204,6 +207,11 @@ fn after_pass(seat: &mut impl Seat, woken: bool, cx: &Context<'_>) -> Poll<()> {
     if woken && passes.done < MAX_PASSES {
         return Poll::Pending;
     }
+    if woken && seat.node().has_less_beneath() {
+        seat.passes().done = 1;
+        return Poll::Pending;
+    }
+    let passes = seat.passes();
     if beneath && passes.quiet < MAX_QUIET_PASSES {
         passes.quiet += 1;
         cx.waker().wake_by_ref();

@@ -10,13 +10,12 @@ use std::task::{Context, Poll, Waker};
 use super::ambient;
 use super::cancellable::is_cancelled;
 use super::node::Node;
+use super::reason::CancelReason;
 use crate::error::Cancelled;
 
 #[derive(Debug, Default)]
 pub(crate) struct Leaf {
     state: State,
-    /// A delivery waits for its one yield.
-    yielded: bool,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +29,9 @@ enum State {
         key: usize,
         waker: Waker,
     },
+    /// A delivery waits for its one yield. It is not registered any more: it has woken itself, and a cancelled boundary
+    /// that counts what is beneath sees that it gets on.
+    Yielding(CancelReason),
 }
 
 impl Leaf {
@@ -43,7 +45,7 @@ impl Leaf {
         }
         match self.poll(cx) {
             Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
-            Poll::Pending if self.yielded => Poll::Pending,
+            Poll::Pending if self.is_yielding() => Poll::Pending,
             Poll::Pending => Poll::Ready(Ok(())),
         }
     }
@@ -59,24 +61,29 @@ impl Leaf {
                 }
             };
         }
-        let State::Registered { node, key, waker } = &mut self.state else { return Poll::Pending };
+        let (node, key, waker) = match &mut self.state {
+            State::Registered { node, key, waker } => (node, key, waker),
+            State::Yielding(reason) => return Poll::Ready(Cancelled::new(reason.clone())),
+            State::Fresh | State::Unscoped => return Poll::Pending,
+        };
         if !waker.will_wake(cx.waker()) {
             node.update_leaf(*key, cx.waker());
             waker.clone_from(cx.waker());
         }
         // Looked at after the registration, so that a cancel in between is not missed.
         let Some(reason) = node.cancel_reason() else { return Poll::Pending };
-        if node.deliver() || self.yielded {
+        if node.deliver() {
             return Poll::Ready(Cancelled::new(reason));
         }
-        self.yielded = true;
+        node.remove_leaf(*key);
+        self.state = State::Yielding(reason);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Whether the scope is cancelled and the next poll delivers.
     pub(crate) fn is_yielding(&self) -> bool {
-        self.yielded
+        matches!(self.state, State::Yielding(_))
     }
 }
 

@@ -89,6 +89,8 @@ pub(super) struct More {
     pub(super) firm_holds: u32,
     /// Of a shield: what it holds above.
     pub(super) shielding: Option<Hold>,
+    /// How much was beneath when it was counted last, see [`Node::has_less_beneath`].
+    counted: Option<usize>,
     vars: Vars,
 }
 
@@ -407,6 +409,20 @@ impl Node {
         let state = self.state.lock();
         state.first.is_some()
             || state.more.as_ref().is_some_and(|more| !more.nodes.is_empty() || !more.leaves.is_empty())
+    }
+
+    /// Whether less is registered beneath in this task than when this was asked before: the cancelled code gets on.
+    pub(super) fn has_less_beneath(self: &Arc<Self>) -> bool {
+        let mut count = 0;
+        self.walk(|node, visit| {
+            if !visit.is_self && node.is_own_task() {
+                return Walk::Stop;
+            }
+            count += 1 + visit.state.more.as_ref().map_or(0, |more| more.leaves.len());
+            Walk::Descend
+        });
+        let last = self.change_more(|more| more.counted.replace(count));
+        last.is_none_or(|last| count < last)
     }
 
     /// Remembers how to wake the boundary of this node.

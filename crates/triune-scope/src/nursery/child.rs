@@ -287,9 +287,10 @@ where
         let task = Task::root(future.take_node());
         root.set(None);
         let failure = match end {
+            // A value that nobody can ask for is dropped here, and its destructor is the child's.
             Ok(Ok(value)) => {
-                finish(cell, || State::Done(value));
-                None
+                let kept = catch_unwind(AssertUnwindSafe(|| finish(cell, move || State::Done(value))));
+                kept.err().map(Failure::Panic)
             }
             Err(reason) => {
                 finish(cell, || State::Failed(Why::Cancelled(reason)));

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_buffered::FuturesUnordered;
 use futures_core::Stream as _;
@@ -83,17 +83,13 @@ where
         E: NurseryError,
     {
         let mut this = self.project();
+        assert!(!this.state.is_closed(), "a nursery is not polled after it has ended");
         let core = &this.shared.core;
         if !this.state.has_entered() {
             // A loop of nurseries that end at once must let others run, too.
-            match tokio::task::coop::poll_proceed(cx) {
-                Poll::Ready(budget) => budget.made_progress(),
-                Poll::Pending => {
-                    // Tokio wakes later, where the pass of a cancelled scope would not see it.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-            }
+            // Tokio wakes when this poll of the task is over, and not at once: nested nurseries would each be polled again
+            // and again within it.
+            ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
         }
         this.state.enter(core);
         this.state.register(core, cx.waker());
