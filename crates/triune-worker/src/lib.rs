@@ -45,8 +45,11 @@ mod flight;
 mod job;
 #[doc(hidden)]
 pub mod job_macro;
+mod map;
 mod nursery;
 mod pool;
+#[cfg(feature = "progress")]
+mod progress;
 #[doc(hidden)]
 pub mod report;
 mod resident;
@@ -64,6 +67,7 @@ pub use config::{ConfigError, Retire, Workers, after_age, after_jobs, when_rss_a
 pub use error::{CodecError, Failure, InitError, Part, RunError};
 pub use failure::{CloseError, WorkerFailure, WorkerFailureKind};
 pub use job::Job;
+pub use map::{Map, map};
 pub use nursery::NurseryWorkerExt;
 pub use run::{Run, run};
 pub use scope::{Pool, scope};

@@ -19,6 +19,7 @@ use crate::ambient::POOL;
 use crate::config::Workers;
 use crate::failure::CloseError;
 use crate::job::Job;
+use crate::map::Map;
 use crate::pool::{Closing, PoolCore};
 use crate::run::Run;
 use crate::statistics::Statistics;
@@ -35,6 +36,36 @@ impl Pool {
     /// Runs a job in a worker of this pool, as [`worker::run`](crate::run) does in one of the pool around.
     pub fn run<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Run<O> {
         Run::new(job, Some(Arc::clone(&self.core)))
+    }
+
+    /// Runs many jobs in this pool; their results are a stream, in the order of the jobs unless
+    /// [`unordered`](Map::unordered). Any number of jobs: only [`in_flight`](Map::in_flight) of them are under way.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let sum = scope(Workers::new(), async |pool| {
+    ///     let mut roots = pool.map((0..100).map(|x| job!(u64::isqrt(x)))).unordered().in_flight(8);
+    ///     let mut sum = 0;
+    ///     while let Some(root) = roots.next().await {
+    ///         sum += root?;
+    ///     }
+    ///     Ok(sum)
+    /// })
+    /// .await?;
+    /// assert_eq!(sum, 615);
+    /// # Ok(()) })
+    /// # }
+    /// ```
+    pub fn map<I, O>(&self, jobs: I) -> Map<I::IntoIter, O>
+    where
+        I: IntoIterator<Item = Job<O>>,
+        O: DeserializeOwned + Send + 'static,
+    {
+        Map::new(jobs.into_iter(), Some(Arc::clone(&self.core)))
     }
 
     /// Counts the workers of this pool.

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod death;
+mod map;
 mod nursery;
 mod policy;
 mod run;
