@@ -27,8 +27,9 @@ use crate::run::Run;
 /// [`map`](crate::map).
 ///
 /// By default results come in the order of the jobs, and twice as many jobs are under way as run at a time. Jobs are taken
-/// from the iterator while the stream is polled, so a slow consumer is not flooded. A failed job does not end the
-/// stream.
+/// from the iterator, and sent to workers, while the stream is polled: a slow consumer is not flooded, and one that does
+/// something else between two results lets workers wait. (Give the results to a child through a
+/// [`channel`](triune_scope::sync::channel), if that matters.) A failed job does not end the stream.
 ///
 /// # Cancel safety
 ///

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
-use triune::prelude::*;
 use triune::sync::CapacityLimiter;
 use triune::worker::{self, Workers};
 
@@ -47,10 +46,14 @@ fn unordered_results_do_not_wait_for_a_slow_job() {
             let jobs = [pass::with(gate.path(), 1), process_number::with(), process_number::with()];
             let mut results = pool.map(jobs).unordered();
             let quick = results.next().await.expect("there are three")?;
-            let slow = gate.arrival().await?;
-            assert_ne!(quick, slow.process.pid);
             assert_eq!(results.next().await.expect("there are three")?, quick);
+            // Jobs go on only while the stream is polled; the slow one may not have been sent yet.
+            let slow = tokio::select! {
+                arrival = gate.arrival() => arrival?,
+                result = results.next() => panic!("the gate is closed: {result:?}"),
+            };
             let pid = slow.process.pid;
+            assert_ne!(quick, pid);
             slow.open().await?;
             assert_eq!(results.next().await.expect("there are three")?, pid);
             assert!(results.next().await.is_none());
