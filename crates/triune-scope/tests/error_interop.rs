@@ -1,4 +1,4 @@
-//! The error type among others: boxed errors, `anyhow`, `eyre`; which errors are cancels; how a report reads.
+//! The error type among others: boxed errors, `anyhow`, `eyre`; which errors are cancels.
 
 use std::error::Error as StdError;
 use std::io;
@@ -197,64 +197,4 @@ async fn cancels_inside_of_groups_are_taken_out_and_levels_kept() {
     let level = outer.primary().error().group().expect("the level is kept");
     assert_eq!(level.iter().map(|m| m.error().to_string()).collect::<Vec<_>>(), ["real"]);
     assert!(!error.is_cancelled());
-}
-
-/// Numbers of tasks, lines and times differ from run to run.
-fn scrub(report: &str) -> String {
-    let mut out = String::new();
-    for line in report.lines() {
-        let line = match line.split_once(" after ") {
-            Some((task, rest)) => {
-                let mark = if rest.ends_with("(secondary)") { " (secondary)" } else { "" };
-                format!("{} after <time>{mark}", task.split_once('#').map_or(task, |(name, _)| name))
-            }
-            None => line.to_owned(),
-        };
-        let line = match line.rsplit_once("error_interop.rs:") {
-            Some((before, _)) => format!("{}error_interop.rs", before.trim_end_matches(|c| !" ".contains(c))),
-            None => line,
-        };
-        out.push_str(&line);
-        out.push('\n');
-    }
-    out
-}
-
-#[tokio::test]
-async fn the_report_of_a_group_is_a_tree_of_tasks() {
-    let error = nursery(async |n| {
-        n.spawn_named("shutdown", async {
-            let _cut = block().await;
-            Err::<(), _>(Error::msg("flush failed"))
-        });
-        n.spawn_named(
-            "ingest",
-            nursery(async |n| {
-                n.spawn_named("parse", async {
-                    Err::<(), _>(Error::from("x".parse::<u32>().unwrap_err()).context("reading the port"))
-                });
-                Ok(())
-            }),
-        );
-        block().await
-    })
-    .named("server")
-    .await
-    .unwrap_err();
-    let expected = "\
-2 tasks failed in the nursery `server` at error_interop.rs
-├─ ingest after <time>
-│  1 task failed in the nursery at error_interop.rs
-│  └─ parse after <time>
-│     reading the port
-│       caused by: invalid digit found in string
-│     spawned at error_interop.rs
-└─ shutdown after <time> (secondary)
-   flush failed
-   spawned at error_interop.rs
-";
-    assert_eq!(scrub(&format!("{error:?}")), expected);
-    let line = format!("{error}");
-    assert!(line.starts_with("task `ingest#") && line.ends_with("(and 1 more)"), "{line}");
-    assert!(!line.contains('\n'));
 }

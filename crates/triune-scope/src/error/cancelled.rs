@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::ErrorGroup;
-use crate::cancel::CancelReason;
+use crate::cancel::{CancelReason, Cause};
 
 /// An await was cut short because the scope around it is cancelled. Only triune makes it.
 ///
@@ -72,10 +72,12 @@ fn deeper<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return write!(f, "cancelled ({:#})", self.reason);
-        }
-        write!(f, "cancelled ({})", self.reason)
+        // That of a call begins with the same word.
+        let (before, after) =
+            if *self.reason.cause() == Cause::Explicit { ("", "") } else { ("cancelled (", ")") };
+        f.write_str(before)?;
+        fmt::Display::fmt(&self.reason, f)?;
+        f.write_str(after)
     }
 }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 use super::{Error, ReportedBy};
 use crate::task::TaskInfo;
 
+/// How many members of one group a report shows.
+const MAX_SHOWN: usize = 20;
+
 /// The failures of one nursery. A nursery always raises a group, also of one.
 ///
 /// The first member caused the others to be cancelled: it is the [`primary`](Self::primary), and the `source()` of
@@ -146,39 +149,39 @@ impl ErrorGroup {
         (!members.is_empty()).then_some(Self { members, ..self })
     }
 
-    /// The whole group as a tree of lines: names, places, times, causes.
+    /// The whole group as a tree of lines: names, places, times, causes. Of a great many members only the first are shown.
     pub fn report(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
-        let _infallible = self.write_report(&mut out, "");
+        let _infallible = self.write_report(&mut out);
         out
     }
 
-    fn write_report(&self, out: &mut String, indent: &str) -> fmt::Result {
+    fn write_report(&self, out: &mut String) -> fmt::Result {
         let (count, noun) = (self.members.len(), if self.members.len() == 1 { "task" } else { "tasks" });
         write!(out, "{count} {noun} failed in the nursery ")?;
         if let Some(name) = &self.name {
             write!(out, "`{name}` ")?;
         }
         writeln!(out, "at {}", self.nursery)?;
-        for (index, member) in self.members.iter().enumerate() {
+        let shown = if count > MAX_SHOWN { MAX_SHOWN } else { count };
+        for (index, member) in self.members.iter().take(shown).enumerate() {
             let last = index + 1 == count;
             let (branch, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            let below = format!("{indent}{rest}");
-            write!(out, "{indent}{branch}{} after {:.1?}", member.task, member.after)?;
+            write!(out, "{branch}{} after {:.1?}", member.task, member.after)?;
             writeln!(out, "{}", if member.secondary { " (secondary)" } else { "" })?;
-            match member.error.group() {
-                Some(group) => {
-                    write!(out, "{below}")?;
-                    group.write_report(out, &below)?;
-                }
-                None => {
-                    for line in format!("{:?}", member.error).lines() {
-                        writeln!(out, "{below}{line}")?;
-                    }
-                    writeln!(out, "{below}spawned at {}", member.task.location())?;
-                }
+            let (error, spawned) =
+                (format!("{:?}", member.error), format!("spawned at {}", member.task.location()));
+            // Not behind a tree of its own, where nobody would see whose it is.
+            let first = member.error.group().is_some();
+            let lines = first.then_some(&*spawned).into_iter().chain(error.lines());
+            for line in lines.chain((!first).then_some(&*spawned)) {
+                writeln!(out, "{rest}{line}")?;
             }
+        }
+        if shown < count {
+            let secondary = self.members[shown..].iter().filter(|member| member.secondary).count();
+            writeln!(out, "└─ and {} more, {secondary} of them secondary", count - shown)?;
         }
         Ok(())
     }
@@ -208,7 +211,12 @@ impl fmt::Display for ErrorGroup {
             return f.write_str(self.report().trim_end());
         }
         let primary = self.primary();
-        write!(f, "task `{}` failed: {:#}", primary.task, primary.error)?;
+        let text = format!("{:#}", primary.error);
+        let mut lines = text.lines();
+        write!(f, "task `{}` failed: {}", primary.task, lines.next().unwrap_or_default())?;
+        if lines.next().is_some() {
+            f.write_str(" …")?;
+        }
         match self.members.len() {
             1 => Ok(()),
             2 => f.write_str(" (and 1 more)"),

@@ -9,26 +9,40 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
     limit: Option<Duration>,
+    location: Option<String>,
 }
 
 impl Timeout {
     /// For the other crates of triune, which have deadlines of their own.
     #[doc(hidden)]
     pub const fn new(limit: Option<Duration>) -> Self {
-        Self { limit }
+        Self { limit, location: None }
+    }
+
+    pub(crate) fn set_at(self, location: Option<String>) -> Self {
+        Self { location, ..self }
     }
 
     /// How long the code was allowed to take, where that was told as a span.
     pub const fn limit(&self) -> Option<Duration> {
         self.limit
     }
+
+    /// Where in the code the deadline was set, as `file:line:column`; `{:#}` prints it, too.
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
+    }
 }
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.limit {
-            Some(limit) => write!(f, "did not end within {limit:?}"),
-            None => f.write_str("did not end before its deadline"),
+            Some(limit) => write!(f, "did not end within {limit:?}")?,
+            None => f.write_str("did not end before its deadline")?,
+        }
+        match &self.location {
+            Some(location) if f.alternate() => write!(f, ", set at {location}"),
+            _ => Ok(()),
         }
     }
 }

@@ -213,18 +213,18 @@ impl fmt::Debug for Error {
         let mut lines = lines.into_iter();
         f.write_str(&lines.next().unwrap_or_default())?;
         for line in lines {
-            write!(f, "\n  caused by: {line}")?;
+            // What has several lines stays together.
+            write!(f, "\n  caused by: {}", line.replace('\n', "\n    "))?;
         }
         Ok(())
     }
 }
 
-/// The line of an error in a report: that of a cancel tells where it came from.
+/// The line of an error in a report: that of a cancel tells where it came from, that of a timeout where it was set.
 fn detailed(error: &(dyn StdError + 'static)) -> String {
-    match error.downcast_ref::<Cancelled>() {
-        Some(cancelled) => format!("{cancelled:#}"),
-        None => error.to_string(),
-    }
+    let cancelled = error.downcast_ref::<Cancelled>().map(|cancelled| format!("{cancelled:#}"));
+    let timeout = || error.downcast_ref::<Timeout>().map(|timeout| format!("{timeout:#}"));
+    cancelled.or_else(timeout).unwrap_or_else(|| error.to_string())
 }
 
 /// The causes of an error as a person should read them: not the members of a group, not markers.

@@ -117,7 +117,9 @@ fn fail<F: Future>(
 ) -> impl Future<Output = Result<F::Output>> + use<F> {
     map(scope.run_absorbing(future), move |outcome| match outcome {
         Outcome::Done(value) => Ok(value),
-        Outcome::Cancelled(_) if scope.has_timed_out() => Err(Timeout::new(limit).into()),
+        Outcome::Cancelled(reason) if scope.has_timed_out() => {
+            Err(Timeout::new(limit).set_at(reason.location()).into())
+        }
         Outcome::Cancelled(reason) => Err(Error::cancelled(reason)),
     })
 }
