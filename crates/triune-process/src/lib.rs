@@ -48,6 +48,7 @@ mod marker;
 mod output;
 mod process;
 mod registry;
+mod sealed;
 mod signal;
 mod spawn;
 mod spec;
@@ -75,6 +76,7 @@ pub use limits::{
 };
 pub use process::Process;
 pub use registry::kill_all;
+pub use sealed::Sealed;
 pub use signal::signals;
 pub use spawn::spawn;
 pub use spec::Spec;

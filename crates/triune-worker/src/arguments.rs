@@ -14,39 +14,57 @@ use triune_scope::blocking;
 use triune_wire::EncodeError;
 
 use crate::call::Argument;
+use crate::shared::{self, Kept};
 
 /// What is encoded on the caller's thread, in bytes.
 pub(crate) const INLINE: usize = 64 * 1024;
 
 #[derive(Clone)]
 pub(crate) enum Arguments {
-    Small(Result<Bytes, EncodeError>),
+    Small(Encoded),
     Large(Arc<Large>),
 }
 
 pub(crate) struct Large {
     /// Taken by whoever encodes.
     encode: Mutex<Option<Encode>>,
-    encoded: OnceLock<Result<Bytes, EncodeError>>,
+    encoded: OnceLock<Encoded>,
 }
 
-type Encode = Box<dyn FnOnce() -> Result<Bytes, EncodeError> + Send>;
+type Encode = Box<dyn FnOnce() -> Encoded + Send>;
+
+/// The bytes of arguments, and what must live as long as somebody may decode them.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Result<Bytes, EncodeError>,
+    pub(crate) kept: Kept,
+}
+
+impl Encoded {
+    fn by(encode: impl FnOnce() -> Result<Bytes, EncodeError>) -> Self {
+        let (bytes, kept) = shared::keeping(encode);
+        Self { bytes, kept }
+    }
+}
 
 impl Arguments {
     pub(crate) fn new<A: Argument>(arguments: A) -> Self {
-        let mut encoded = Vec::new();
-        match triune_wire::encode(&arguments, &mut (&mut encoded).limit(INLINE)) {
-            Ok(()) => Self::Small(Ok(encoded.into())),
-            // Too long, or not encodable at all: the second try tells, and nothing is sent before.
-            Err(_) => Self::Large(Arc::new(Large {
-                encode: Mutex::new(Some(Box::new(move || triune_wire::to_bytes(&arguments)))),
-                encoded: OnceLock::new(),
-            })),
+        let encoded = Encoded::by(|| {
+            let mut bytes = Vec::new();
+            triune_wire::encode(&arguments, &mut (&mut bytes).limit(INLINE)).map(|()| bytes.into())
+        });
+        if encoded.bytes.is_ok() {
+            return Self::Small(encoded);
         }
+        // Too long, or not encodable at all: the second try tells, and nothing is sent before.
+        Self::Large(Arc::new(Large {
+            encode: Mutex::new(Some(Box::new(move || Encoded::by(|| triune_wire::to_bytes(&arguments))))),
+            encoded: OnceLock::new(),
+        }))
     }
 
     /// The encoded arguments; encodes on this thread if that is still to be done.
-    pub(crate) fn encoded_now(&self) -> Result<Bytes, EncodeError> {
+    pub(crate) fn encoded_now(&self) -> Encoded {
         match self {
             Self::Small(encoded) => encoded.clone(),
             Self::Large(large) => large.encoded().clone(),
@@ -62,7 +80,7 @@ impl Arguments {
     /// # Errors
     ///
     /// A cancel before the thread has begun, or the end of the runtime.
-    pub(crate) async fn encoded(&self) -> triune_scope::Result<Result<Bytes, EncodeError>> {
+    pub(crate) async fn encoded(&self) -> triune_scope::Result<Encoded> {
         match self {
             Self::Small(encoded) => Ok(encoded.clone()),
             Self::Large(large) => {
@@ -77,7 +95,7 @@ impl Arguments {
 }
 
 impl Large {
-    fn encoded(&self) -> &Result<Bytes, EncodeError> {
+    fn encoded(&self) -> &Encoded {
         self.encoded.get_or_init(|| {
             let encode = self.encode.lock().unwrap_or_else(PoisonError::into_inner).take();
             let encode = encode
@@ -94,8 +112,8 @@ impl fmt::Debug for Arguments {
             Self::Large(large) => large.encoded.get(),
         };
         match encoded {
-            Some(Ok(bytes)) => write!(f, "{} bytes", bytes.len()),
-            Some(Err(error)) => write!(f, "{error}"),
+            Some(Encoded { bytes: Ok(bytes), .. }) => write!(f, "{} bytes", bytes.len()),
+            Some(Encoded { bytes: Err(error), .. }) => write!(f, "{error}"),
             None => write!(f, "more than {INLINE} bytes, not encoded yet"),
         }
     }

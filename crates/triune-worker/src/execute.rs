@@ -11,10 +11,12 @@ use triune_scope::{Cancelled, FutureExt, Run, Timeout, checkpoint};
 use triune_wire::{Report, ReportKind};
 
 use crate::ambient;
+use crate::arguments::Encoded;
 use crate::error::{InitError, Part, RunError};
 use crate::flight::{Flight, Landing};
 use crate::job::Call;
 use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
+use crate::shared::Kept;
 use crate::worker::StartFailure;
 
 /// What is to be run, and how.
@@ -68,7 +70,8 @@ pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunErro
         request.refused("its function was linked into another image, such as a library loaded at run time")
     })?;
     let encoded = call.arguments.encoded().await.map_err(|error| request.not_encoded(&error))?;
-    let arguments = encoded.map_err(|error| RunError::encode_arguments(request.name(), error))?;
+    let Encoded { bytes, kept } = encoded;
+    let arguments = bytes.map_err(|error| RunError::encode_arguments(request.name(), error))?;
     let pool = request.pool.clone().unwrap_or_else(ambient::pool);
     let closed = || RunError::Closed { job: request.job() };
     let mut token = pool.admit(request.limiter.as_ref()).await.map_err(|refusal| match refusal {
@@ -78,7 +81,7 @@ pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunErro
     let run = Run::current();
     loop {
         let lease = pool.lease(token, request.policy).ok_or_else(closed)?;
-        token = match attempt(request, target, &arguments, &run, lease).await? {
+        token = match attempt(request, target, (&arguments, &kept), &run, lease).await? {
             Attempt::Answered(answer, lease) => return Ok((answer, lease)),
             Attempt::NotRead(token) => token,
         };
@@ -104,7 +107,7 @@ enum Attempt {
 async fn attempt(
     request: &Request,
     target: u32,
-    arguments: &Bytes,
+    (arguments, kept): (&Bytes, &Kept),
     run: &Run,
     lease: Lease,
 ) -> Result<Attempt, RunError> {
@@ -131,7 +134,7 @@ async fn attempt(
             });
         }
     };
-    match Flight::new(call, lease, request.policy, request.limit, run).land().await {
+    match Flight::new(call, lease, request, kept.clone(), run).land().await {
         Landing::Cancelled(cancelled) => Err(request.cancelled(cancelled)),
         Landing::TimedOut(limit) => {
             Err(RunError::Timeout { job: request.job(), timeout: Timeout::new(Some(limit)) })

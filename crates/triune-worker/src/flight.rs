@@ -9,7 +9,9 @@ use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
 use triune_scope::{Cancelled, FutureExt, Run, shield_unbounded};
 
+use crate::execute::Request;
 use crate::pool::{Lease, Policy};
+use crate::shared::Kept;
 
 #[derive(Debug)]
 pub(crate) struct Flight<'a> {
@@ -17,6 +19,8 @@ pub(crate) struct Flight<'a> {
     cargo: Option<(PendingCall, Lease)>,
     policy: Policy,
     limit: Option<Duration>,
+    /// What the arguments refer to in this process.
+    kept: Kept,
     run: &'a Run,
 }
 
@@ -34,14 +38,8 @@ pub(crate) enum Landing {
 const UNTIL_LANDED: &str = "the cargo is taken when the flight lands, and it lands once";
 
 impl<'a> Flight<'a> {
-    pub(crate) fn new(
-        call: PendingCall,
-        lease: Lease,
-        policy: Policy,
-        limit: Option<Duration>,
-        run: &'a Run,
-    ) -> Self {
-        Self { cargo: Some((call, lease)), policy, limit, run }
+    pub(crate) fn new(call: PendingCall, lease: Lease, request: &Request, kept: Kept, run: &'a Run) -> Self {
+        Self { cargo: Some((call, lease)), policy: request.policy, limit: request.limit, kept, run }
     }
 
     /// Waits for the answer.
@@ -89,12 +87,13 @@ impl Drop for Flight<'_> {
         match self.policy {
             Policy::Kill => drop(lease),
             Policy::Finish => {
-                let limit = self.limit;
+                let (limit, kept) = (self.limit, std::mem::take(&mut self.kept));
                 self.run.spawn_system("job without a caller", async move {
                     match within(limit, shield_unbounded(call)).await {
                         Some(Ok(_) | Err(CallEnd::Failed(_) | CallEnd::TooLarge { .. })) => lease.release(),
                         Some(Err(_)) | None => drop(lease),
                     }
+                    drop(kept);
                 });
             }
         }

@@ -10,11 +10,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use linkme::distributed_slice;
-use triune_wire::{EncodeError, Report};
+use triune_wire::Report;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Encoded};
 use crate::call::Argument;
 
 /// Every function of this program that can be run in a worker. Filled by `#[triune::job]` and `job!`.
@@ -93,7 +92,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// The encoded arguments, encoded on this thread if they are not yet.
-    pub(crate) fn encoded_now(&self) -> Result<Bytes, EncodeError> {
+    pub(crate) fn encoded_now(&self) -> Encoded {
         self.arguments.encoded_now()
     }
 }

@@ -57,6 +57,7 @@ mod run;
 mod scope;
 mod serve;
 mod setup;
+mod shared;
 mod state;
 mod statistics;
 mod supervise;
@@ -71,6 +72,7 @@ pub use map::{Map, map};
 pub use nursery::NurseryWorkerExt;
 pub use run::{Run, run};
 pub use scope::{Pool, scope};
+pub use shared::Shared;
 pub use state::{set_state, try_with_state, with_state};
 pub use statistics::{Statistics, statistics};
 

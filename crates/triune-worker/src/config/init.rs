@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::ConfigError;
+use crate::arguments::Encoded;
 use crate::job::Call;
+use crate::shared::Kept;
 
 /// The encoded call of such a job, checked.
 #[derive(Debug, Clone)]
@@ -11,12 +13,15 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) target: u32,
     pub(crate) arguments: Bytes,
+    /// The pool lives as long as somebody may decode them.
+    pub(crate) _kept: Kept,
 }
 
 impl Step {
     pub(crate) fn new(option: &'static str, call: &Call) -> Result<Self, ConfigError> {
-        let arguments = call.encoded_now().map_err(|error| ConfigError::Encode { option, error })?;
+        let Encoded { bytes, kept } = call.encoded_now();
+        let arguments = bytes.map_err(|error| ConfigError::Encode { option, error })?;
         let target = call.target.ok_or(ConfigError::OtherImage { option, job: call.name })?;
-        Ok(Self { name: call.name, target, arguments })
+        Ok(Self { name: call.name, target, arguments, _kept: kept })
     }
 }

@@ -1,6 +1,7 @@
 //! Workers as their users meet them: real processes, each test under the leak guard and on both runtime flavours.
 
 mod cancel;
+mod data;
 mod death;
 mod map;
 mod nursery;

@@ -13,6 +13,7 @@
 
 mod descriptor;
 mod limits;
+mod mapping;
 mod namespace;
 mod process;
 mod program;
@@ -22,6 +23,7 @@ mod table;
 
 pub(crate) use descriptor::*;
 pub(crate) use limits::*;
+pub(crate) use mapping::*;
 pub(crate) use namespace::*;
 pub(crate) use process::*;
 pub(crate) use program::*;

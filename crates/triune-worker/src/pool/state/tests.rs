@@ -150,7 +150,12 @@ fn a_worker_that_may_do_two_jobs_does_two_and_holds_its_place_until_it_is_gone()
 fn a_worker_that_is_looked_at_is_not_idle_and_keeps_its_place() {
     let limiter = CapacityLimiter::new(1);
     let mut settings = Workers::new().settle().expect("it is sound");
-    settings.ask.push(Step { name: "asks", target: 0, arguments: bytes::Bytes::new() });
+    settings.ask.push(Step {
+        name: "asks",
+        target: 0,
+        arguments: bytes::Bytes::new(),
+        _kept: Default::default(),
+    });
     let mut state = State::new(Arc::new(settings));
     let id = state.start(Policy::Kill).id;
     let Next::Check(token) = state.done(id, false, token(&limiter)) else { panic!("it is to be looked at") };

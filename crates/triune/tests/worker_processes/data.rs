@@ -1,0 +1,143 @@
+//! Large values: shared memory, and codecs that must not hold up the event loop.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::de::Deserializer;
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use triune::prelude::*;
+use triune::worker::{self, Part, RunError, Shared, Workers};
+
+use super::support::{Gate, guarded, wait_at};
+
+#[triune::job]
+fn sum(numbers: Shared<u64>, from: usize, to: usize) -> (u32, u64) {
+    (std::process::id(), numbers[from..to].iter().sum())
+}
+
+#[test]
+fn shared_memory_is_seen_by_every_worker_and_copied_to_none() {
+    guarded("shared", async || {
+        let numbers: Vec<u64> = (0..1_000_000).collect();
+        let shared = Shared::new(&numbers)?;
+        let jobs = (0..20).map(|part| sum::with(shared.clone(), part * 50_000, (part + 1) * 50_000));
+        let parts = worker::map(jobs).collect().await?;
+        assert_eq!(parts.iter().map(|(_, part)| part).sum::<u64>(), numbers.iter().sum());
+        assert!(parts.iter().all(|(pid, _)| *pid != std::process::id()));
+        Ok(())
+    });
+}
+
+#[triune::job]
+fn late(gate: String, numbers: Vec<Shared<u64>>) -> u64 {
+    wait_at(&gate, 0);
+    numbers.iter().map(|numbers| numbers[0]).sum()
+}
+
+#[test]
+fn a_job_keeps_what_it_shares_for_as_long_as_it_may_be_needed() {
+    guarded("kept", async || {
+        let gate = Gate::new()?;
+        let shared = Shared::new(&[41_u64])?;
+        let job = late::with(gate.path(), vec![shared.clone(), Shared::new(&[1])?]);
+        drop(shared);
+        nursery(async |n| {
+            let call = n.run_in_worker(job);
+            gate.arrival().await?.open().await?;
+            assert_eq!(call.await?, 42);
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn shared_memory_is_given_back() {
+    guarded("given back", async || {
+        let before = std::fs::read_dir("/proc/self/fd")?.count();
+        for _ in 0..3 {
+            worker::scope(Workers::new(), async |pool| {
+                for number in 0..20 {
+                    let (_, first) = pool.run(sum::with(Shared::new(&[number])?, 0, 1)).await?;
+                    assert_eq!(first, number);
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        let after = std::fs::read_dir("/proc/self/fd")?.count();
+        assert!(after < before + 20, "{before} descriptors before, {after} after sixty memories");
+        Ok(())
+    });
+}
+
+#[triune::job]
+fn give_away(numbers: Shared<u64>) -> Vec<Shared<u64>> {
+    vec![numbers]
+}
+
+#[test]
+fn a_result_cannot_hold_shared_memory() {
+    guarded("shared result", async || {
+        let error =
+            worker::run(give_away::with(Shared::new(&[1_u64])?)).await.expect_err("it ends with its worker");
+        assert!(matches!(error, RunError::Encode { part: Part::Result, .. }), "{error:?}");
+        Ok(())
+    });
+}
+
+/// Passes of the event loop in the process of the test. Zero in a worker.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// Can be encoded and decoded only while the event loop goes on.
+#[derive(Debug)]
+struct NeedsTheLoop;
+
+fn wait_for_the_loop() {
+    let begin = TICKS.load(Ordering::Relaxed);
+    // In a worker there is no event loop to wait for.
+    while begin > 0 && TICKS.load(Ordering::Relaxed) < begin + 3 {
+        std::thread::yield_now();
+    }
+}
+
+impl Serialize for NeedsTheLoop {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        wait_for_the_loop();
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for NeedsTheLoop {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        wait_for_the_loop();
+        <()>::deserialize(deserializer).map(|()| Self)
+    }
+}
+
+#[triune::job]
+fn back(value: (Vec<u8>, NeedsTheLoop)) -> (Vec<u8>, NeedsTheLoop) {
+    value
+}
+
+// trio-parallel 5
+#[test]
+fn large_values_are_encoded_and_decoded_beside_the_event_loop() {
+    guarded("beside", async || {
+        let bytes = vec![7; 1 << 20];
+        let tick = async {
+            loop {
+                TICKS.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        };
+        TICKS.fetch_add(1, Ordering::Relaxed);
+        let result = tokio::select! {
+            result = worker::run(back::with((bytes.clone(), NeedsTheLoop))) => result?,
+            () = tick => unreachable!("it never ends"),
+        };
+        assert_eq!(result.0, bytes);
+        TICKS.store(0, Ordering::Relaxed);
+        Ok(())
+    });
+}
