@@ -227,12 +227,10 @@ fn cut_off<F: Future, S: Seat>(
 ) -> Poll<Result<F::Output, CancelReason>> {
     seat.within_if_entered(|| inner.set(None));
     let reason = seat.node().cancel_reason().expect("only a cancelled boundary is cut off");
-    let task = seat.task();
-    let soft = seat.passes().soft;
-    seat.leave();
-    if !soft {
-        hard_stop::record(task.as_deref(), &reason);
+    if !seat.passes().soft {
+        hard_stop::record(seat.task(), &reason);
     }
+    seat.leave();
     Poll::Ready(Err(reason))
 }
 

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -145,11 +145,8 @@ impl<F: Future> Future for Cancellable<F> {
         let this = self.project();
         if !*this.started {
             // Only the entry is a leaf's business; afterwards the boundary passes the cancel on to what is inside.
-            if let Poll::Ready(cancelled) = this.leaf.poll(cx) {
+            if let Err(cancelled) = ready!(this.leaf.poll_entry(cx)) {
                 return Poll::Ready(Err(cancelled));
-            }
-            if this.leaf.is_yielding() {
-                return Poll::Pending;
             }
             *this.leaf = Leaf::default();
             *this.started = true;
@@ -170,15 +167,15 @@ impl<F: Future> Future for Cancellable<F> {
 pub async fn checkpoint() -> Result<(), Cancelled> {
     let mut leaf = Leaf::default();
     let mut yielded = false;
-    poll_fn(|cx| match leaf.poll(cx) {
-        Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
-        Poll::Pending if leaf.is_yielding() => Poll::Pending,
-        Poll::Pending if yielded => Poll::Ready(Ok(())),
-        Poll::Pending => {
-            yielded = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
+    poll_fn(|cx| {
+        if let Err(cancelled) = ready!(leaf.poll_entry(cx)) {
+            return Poll::Ready(Err(cancelled));
         }
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
 }

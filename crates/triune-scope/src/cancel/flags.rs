@@ -49,6 +49,11 @@ impl Flags {
         self.0.load(Ordering::Acquire) & flag as u32 != 0
     }
 
+    /// Whether a look at the scope would find neither a cancel nor a clock to look at.
+    pub(super) fn are_quiet(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (Flag::Cancelled as u32 | Flag::Timed as u32) == 0
+    }
+
     /// Sets the flag; whether it was not set before.
     pub(super) fn raise(&self, flag: Flag) -> bool {
         self.0.fetch_or(flag as u32, Ordering::AcqRel) & flag as u32 == 0

@@ -37,10 +37,20 @@ enum State {
 impl Leaf {
     /// The look at the scope with which an operation begins. Where nothing is cancelled it registers nothing, and the
     /// operation polls the leaf only if it must wait.
+    #[inline]
     pub(crate) fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
-        let is_quiet = |ambient: &ambient::Ambient| !ambient.node.is_timed() && !ambient.node.is_cancelled();
-        let fresh = matches!(self.state, State::Fresh);
-        if fresh && (ambient::peek(is_quiet).unwrap_or(true) || !is_cancelled()) {
+        if matches!(self.state, State::Fresh)
+            && ambient::peek(|ambient| ambient.node.is_quiet()).unwrap_or(true)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_loud_entry(cx)
+    }
+
+    /// As [`poll_entry`](Self::poll_entry), where there is a cancel or a clock to look at.
+    #[cold]
+    fn poll_loud_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
+        if matches!(self.state, State::Fresh) && !is_cancelled() {
             return Poll::Ready(Ok(()));
         }
         match self.poll(cx) {
@@ -53,11 +63,11 @@ impl Leaf {
     /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
         if let State::Fresh = self.state {
-            self.state = match ambient::current() {
+            self.state = match ambient::peek(|ambient| Arc::clone(&ambient.node)) {
                 None => State::Unscoped,
-                Some(ambient) => {
-                    let key = ambient.node.insert_leaf(cx.waker());
-                    State::Registered { node: ambient.node, key, waker: cx.waker().clone() }
+                Some(node) => {
+                    let key = node.insert_leaf(cx.waker());
+                    State::Registered { node, key, waker: cx.waker().clone() }
                 }
             };
         }
@@ -66,7 +76,8 @@ impl Leaf {
             State::Yielding(reason) => return Poll::Ready(Cancelled::new(reason.clone())),
             State::Fresh | State::Unscoped => return Poll::Pending,
         };
-        if !waker.will_wake(cx.waker()) {
+        // In a cancelled scope nobody has to be able to wake it.
+        if !node.is_cancelled() && !waker.will_wake(cx.waker()) {
             node.update_leaf(*key, cx.waker());
             waker.clone_from(cx.waker());
         }
@@ -88,6 +99,7 @@ impl Leaf {
 }
 
 impl Drop for Leaf {
+    #[inline]
     fn drop(&mut self) {
         if let State::Registered { node, key, .. } = &self.state {
             node.remove_leaf(*key);

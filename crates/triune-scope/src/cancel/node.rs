@@ -238,6 +238,11 @@ impl Node {
         self.has(Flag::Cancelled)
     }
 
+    /// Whether it is not cancelled, and no deadline could change that.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flags.are_quiet()
+    }
+
     pub(crate) fn is_called(&self) -> bool {
         self.has(Flag::Called)
     }
@@ -286,8 +291,10 @@ impl Node {
             }
             node.mark(visit.state, reason);
             is_new |= visit.is_self;
-            if visit.is_self || node.is_own_task() {
-                wakers.extend(visit.state.waker.clone());
+            if (visit.is_self || node.is_own_task())
+                && let Some(waker) = &visit.state.waker
+            {
+                wakers.push(waker.clone());
             }
             Walk::Descend
         });
@@ -353,10 +360,12 @@ impl Node {
             if !node.is_cancelled() {
                 node.mark(visit.state, &reason);
             }
-            if !visit.is_self {
-                wakers.extend(visit.state.waker.clone());
+            if !visit.is_self
+                && let Some(waker) = &visit.state.waker
+            {
+                wakers.push(waker.clone());
             }
-            wakers.extend(visit.state.leaves_beneath());
+            visit.state.leaves_beneath().for_each(|waker| wakers.push(waker));
             Walk::Descend
         });
         // Does nothing where the canceller was first.

@@ -16,7 +16,7 @@ use super::hold::Grip;
 use super::node::{Node, Place};
 use crate::task_var::Vars;
 use crate::time::timer::Timer;
-use crate::tree::record::{Record, Task};
+use crate::tree::record::Record;
 
 /// What a boundary asks of its place.
 pub(crate) trait Seat {
@@ -49,7 +49,7 @@ pub(crate) trait Seat {
     fn passes(&mut self) -> &mut Passes;
 
     /// The task that the boundary is a part of.
-    fn task(&self) -> Option<Task>;
+    fn task(&self) -> Option<&Record>;
 
     /// Gives the place up. Again does nothing.
     fn leave(&mut self);
@@ -173,8 +173,8 @@ impl Seat for Nested {
         &mut self.passes
     }
 
-    fn task(&self) -> Option<Task> {
-        self.ambient.as_ref()?.task()
+    fn task(&self) -> Option<&Record> {
+        self.ambient.as_ref()?.record()
     }
 
     fn leave(&mut self) {
@@ -285,8 +285,8 @@ impl Seat for Root {
         &mut self.passes
     }
 
-    fn task(&self) -> Option<Task> {
-        self.node.as_ref().and_then(Task::of)
+    fn task(&self) -> Option<&Record> {
+        self.node.as_ref()?.record()
     }
 
     fn leave(&mut self) {

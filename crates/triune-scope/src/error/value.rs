@@ -153,6 +153,10 @@ impl Error {
 
     /// The error without the cancels in it; `None` if nothing else is there.
     pub(crate) fn without_cancels(self) -> Option<Self> {
+        // What nearly every cancelled child leaves.
+        if self.0.context.is_empty() && self.as_std().is::<Cancelled>() {
+            return None;
+        }
         if self.group().is_none() {
             return (!self.is_cancelled()).then_some(self);
         }

@@ -194,7 +194,8 @@ impl Core {
             return;
         }
         mail.finished.push(finished);
-        let waker = mail.waker.clone();
+        // The nursery takes all of it.
+        let waker = if mail.finished.len() == 1 { mail.waker.clone() } else { None };
         drop(mail);
         waker.into_iter().for_each(Waker::wake);
     }

@@ -32,8 +32,8 @@ where
     let (runner, child) = Runner::new(node, future);
     let mut task = Parallel { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
-    let run = core.run.get().cloned().or_else(Run::try_current);
-    let Some(run) = run else {
+    let here = if core.run.get().is_none() { Run::try_current() } else { None };
+    let Some(run) = core.run.get().or(here.as_ref()) else {
         drop(task);
         panic!("a parallel child needs a tokio runtime: await the nursery inside one");
     };

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::child::{Failure, Finished, absorb};
 use super::core::Core;
@@ -17,6 +17,7 @@ use crate::run::Run;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
 use crate::time::timer::Timer;
+use crate::tree::ticks;
 
 /// What a nursery does with the panic of its body or of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +47,8 @@ pub(super) enum End<T> {
 pub(super) struct State {
     /// The nursery's own ambient, in which the body is polled; `None` before the first poll.
     ambient: Option<Ambient>,
-    started: Option<Instant>,
+    /// In ticks.
+    started: Option<u64>,
     waker: Option<Waker>,
     timer: Timer,
     grace: Option<Grace>,
@@ -99,7 +101,7 @@ impl State {
         }
         core.node.enter();
         self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
-        self.started = Some(Instant::now());
+        self.started = Some(ticks::now());
         if let Some(run) = run {
             // Nobody else sets it: a nursery is entered once.
             let _first = core.run.set(run);
@@ -162,7 +164,10 @@ impl State {
         match failure {
             Failure::Error(error) => {
                 let secondary = core.node.is_cancelled();
-                let after = self.started.map(|started| started.elapsed()).unwrap_or_default();
+                let after = self
+                    .started
+                    .map(|started| ticks::duration(ticks::now().saturating_sub(started)))
+                    .unwrap_or_default();
                 self.members.push(Member::new(error, task, after, secondary));
             }
             Failure::Panic(payload) if self.panic.is_none() => self.panic = Some(payload),

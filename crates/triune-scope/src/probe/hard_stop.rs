@@ -66,7 +66,7 @@ impl HardStops {
     #[must_use]
     #[track_caller]
     pub fn current() -> Arc<Self> {
-        Run::current().extension(Self::default)
+        Arc::clone(Run::current().hard_stops())
     }
 
     /// How many there were.
@@ -121,7 +121,7 @@ impl HardStops {
 pub(crate) fn record(task: Option<&Record>, reason: &impl fmt::Display) {
     tracing::debug!(task = ?task.map(|task| &**task), %reason, "cancel dropped a future parked in a foreign await");
     let Some(run) = Run::try_current() else { return };
-    let stops = run.extension(HardStops::default);
+    let stops = run.hard_stops();
     stops.count.fetch_add(1, Ordering::AcqRel);
     let denied = stops.denied.load(Ordering::Acquire) > 0;
     let watched = stops.watched.load(Ordering::Acquire) > 0;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -21,6 +21,7 @@ use crate::cancel::boundary::{RootBoundary, heir};
 use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::lock::Mutex;
+use crate::probe::HardStops;
 use crate::task::TaskInfo;
 use crate::tree::Tree;
 use crate::tree::record::Record;
@@ -44,6 +45,8 @@ struct Inner {
     callbacks: Callbacks,
     crash: OnceLock<SystemPanic>,
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// No extension, because a cancel of many asks for it once for each.
+    hard_stops: OnceLock<Arc<HardStops>>,
 }
 
 impl Run {
@@ -57,6 +60,7 @@ impl Run {
             callbacks: Callbacks::default(),
             crash: OnceLock::new(),
             extensions: Mutex::default(),
+            hard_stops: OnceLock::new(),
         }))
     }
 
@@ -197,9 +201,26 @@ impl Run {
         &self.0.runtime
     }
 
+    pub(crate) fn hard_stops(&self) -> &Arc<HardStops> {
+        self.0.hard_stops.get_or_init(Arc::default)
+    }
+
+    pub(super) fn downgrade(&self) -> WeakRun {
+        WeakRun(Arc::downgrade(&self.0))
+    }
+
     pub(crate) fn live_guard(&self) -> LiveGuard {
         self.0.live.fetch_add(1, Ordering::AcqRel);
         LiveGuard(Arc::clone(&self.0))
+    }
+}
+
+/// A run that is not kept alive.
+pub(super) struct WeakRun(Weak<Inner>);
+
+impl WeakRun {
+    pub(super) fn upgrade(&self) -> Option<Run> {
+        self.0.upgrade().map(Run)
     }
 }
 

@@ -13,6 +13,7 @@ pub use timeout::{fail_after, fail_at, move_on_after, move_on_at};
 
 use tokio::time::Instant;
 
+use crate::cancel::leaf::Leaf;
 use crate::cancel::{FutureExt, checkpoint, shield_within};
 use crate::error::Cancelled;
 
@@ -66,7 +67,8 @@ pub async fn sleep_until(deadline: Instant) -> Result<(), Cancelled> {
 ///
 /// [`Cancelled`] when the scope around it is cancelled.
 pub async fn sleep_forever() -> Result<Infallible, Cancelled> {
-    std::future::pending().cancellable().await
+    let mut leaf = Leaf::default();
+    Err(std::future::poll_fn(|cx| leaf.poll(cx)).await)
 }
 
 /// Runs async clean-up for at most `max` where no cancel from around it is seen.

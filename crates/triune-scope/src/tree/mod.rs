@@ -13,7 +13,7 @@
 
 pub(crate) mod record;
 mod snapshot;
-mod ticks;
+pub(crate) mod ticks;
 pub(crate) mod walk;
 
 pub use snapshot::{Activity, TaskState, Tree, tree};
