@@ -5,10 +5,11 @@
 use std::error::Error;
 use std::fmt;
 
-use triune_process::{Exit, StartError, WorkerDied};
+use triune_process::{StartError, WorkerDied};
 use triune_scope::{Cancelled, Timeout};
 use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
 
+use crate::cause::DeathCause;
 use crate::report::{Fault, fault_of};
 
 /// A job gave no result.
@@ -48,7 +49,9 @@ pub enum RunError {
     Died {
         /// The job.
         job: String,
-        /// Which process, and how it ended.
+        /// What ended it.
+        cause: DeathCause,
+        /// Which process, how it ended, and its last words.
         died: WorkerDied,
     },
     /// The arguments or the result could not be encoded.
@@ -224,6 +227,21 @@ impl RunError {
         matches!(self, Self::Closed { .. })
     }
 
+    /// What ended the worker's process, if it ended while it had the job.
+    #[must_use]
+    pub fn death_cause(&self) -> Option<DeathCause> {
+        match self {
+            Self::Died { cause, .. } => Some(*cause),
+            _ => None,
+        }
+    }
+
+    /// `lived_on`: it closed its link before it ended.
+    pub(crate) fn died(job: &str, died: WorkerDied, lived_on: bool) -> Self {
+        let cause = if lived_on { DeathCause::LinkClosed } else { DeathCause::of(&died) };
+        Self::Died { job: job.to_owned(), cause, died }
+    }
+
     pub(crate) fn encode_arguments(job: &str, error: EncodeError) -> Self {
         Self::Encode { job: job.to_owned(), part: Part::Arguments, error: CodecError::Encode(error) }
     }
@@ -260,12 +278,9 @@ impl fmt::Display for RunError {
                 Some(location) => write!(f, "job `{job}` panicked at {location}: {failure}"),
                 None => write!(f, "job `{job}` panicked: {failure}"),
             },
-            Self::Died { job, died } => {
+            Self::Died { job, cause, .. } => {
                 write!(f, "job `{job}` was lost with its worker")?;
-                match died.exit() {
-                    Some(Exit::Code(_)) => f.write_str("; a job returns, it does not exit the process"),
-                    _ => Ok(()),
-                }
+                cause.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
             }
             Self::Encode { job, part, .. } => write!(f, "{part} of job `{job}` cannot be encoded"),
             Self::Decode { job, part, .. } => write!(f, "{part} of job `{job}` cannot be decoded"),

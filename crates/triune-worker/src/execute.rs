@@ -171,7 +171,7 @@ async fn failed(request: &Request, end: CallEnd, lease: Lease) -> Result<Attempt
             if end.is_some_and(|end| end.left_unread) {
                 return Ok(Attempt::NotRead(token));
             }
-            Err(RunError::Died { job: request.job(), died: obituary(end) })
+            Err(RunError::died(request.name(), obituary(end), end.is_some_and(|end| end.lived_on)))
         }
         other => {
             lease.kill().await;

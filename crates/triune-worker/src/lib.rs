@@ -37,6 +37,7 @@ mod arguments;
 #[doc(hidden)]
 pub mod call;
 mod capture;
+mod cause;
 mod config;
 mod error;
 mod execute;
@@ -45,6 +46,7 @@ mod flight;
 mod job;
 #[doc(hidden)]
 pub mod job_macro;
+mod limited;
 mod map;
 mod nursery;
 mod pool;
@@ -64,6 +66,7 @@ mod supervise;
 mod worker;
 
 pub use ambient::{configure_default, default_limiter};
+pub use cause::DeathCause;
 pub use config::{ConfigError, Retire, Workers, after_age, after_jobs, when_rss_above};
 pub use error::{CodecError, Failure, InitError, Part, RunError};
 pub use failure::{CloseError, WorkerFailure, WorkerFailureKind};
@@ -75,6 +78,7 @@ pub use scope::{Pool, scope};
 pub use shared::Shared;
 pub use state::{set_state, try_with_state, with_state};
 pub use statistics::{Statistics, statistics};
+pub use triune_process::{Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport};
 
 #[doc(hidden)]
 pub mod __private {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
+use triune_process::LimitsReport;
 use triune_scope::{FutureExt as _, Result, shield_unbounded};
 
 use crate::ambient::POOL;
@@ -72,6 +73,13 @@ impl Pool {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.core.statistics()
+    }
+
+    /// What came of the [limits](Workers::limits) of this pool's workers. `None` until the first worker is up, and in a pool
+    /// without limits.
+    #[must_use]
+    pub fn limits_report(&self) -> Option<&LimitsReport> {
+        self.core.limited.report()
     }
 
     /// Ends the pool without waiting for anything: kills every worker, also those whose job is

@@ -14,11 +14,12 @@ use std::time::Duration;
 use linkme::distributed_slice;
 use triune_ipc::blocking::{BlockingCall, Server};
 use triune_ipc::{Config, ConnectError, LinkEnd, ProtocolError};
-use triune_process::{Boot, ROLES, Role, build_id, exit_code};
+use triune_process::{Boot, ROLES, Role, begin_cpu_time, build_id, exit_code};
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
 use crate::capture;
 use crate::job::JOBS;
+use crate::limited::own_report;
 use crate::report::{Fault, fault};
 use crate::setup::{self, Setup};
 use crate::state;
@@ -58,7 +59,9 @@ fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
     capture::install();
     let refuse = |error: &dyn std::fmt::Display| complain(name, &format!("cannot take its link: {error}"));
     let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
-    let mut server = match Server::accept(link, &Config::new(hello(ROLE, name))) {
+    let mut hello = hello(ROLE, name);
+    hello.config = own_report();
+    let mut server = match Server::accept(link, &Config::new(hello)) {
         Ok(server) => server,
         // The parent went away, or did not want it any more.
         Err(ConnectError::Closed) => return Ok(()),
@@ -172,6 +175,10 @@ fn perform(call: BlockingJob<'_>, output: &mut Vec<u8>) -> Result<(), Box<Report
         return Err(Box::new(Report::new(ReportKind::Unknown, text)));
     };
     tracing::trace!(job = entry.name(), "job begins");
+    begin_cpu_time().map_err(|error| {
+        let text = format!("the processor time of the job cannot be limited: {error}");
+        Box::new(Report::new(ReportKind::Unknown, text))
+    })?;
     let captured = capture::begin();
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| entry.run(call.args, output)));
     match result {

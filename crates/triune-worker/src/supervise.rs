@@ -73,7 +73,7 @@ async fn live(pool: &Arc<PoolCore>, worker: &Worker) {
 /// Dropping it kills the process.
 async fn start(pool: &PoolCore, worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
     let setup = Setup::of(&pool.settings);
-    let (connection, mut driver) = boot(worker, setup.is_some()).await?;
+    let (connection, mut driver) = boot(pool, worker, setup.is_some()).await?;
     if let Some(setup) = setup
         && let Err(failure) = set_up(worker, &connection, &mut driver, &setup).await
     {
@@ -87,15 +87,22 @@ async fn start(pool: &PoolCore, worker: &Worker) -> Result<(Connection, Driver),
 /// # Cancel safety
 ///
 /// Dropping it kills the process.
-async fn boot(worker: &Worker, is_set_up: bool) -> Result<(Connection, Driver), StartFailure> {
+async fn boot(
+    pool: &PoolCore,
+    worker: &Worker,
+    is_set_up: bool,
+) -> Result<(Connection, Driver), StartFailure> {
     let mark = if is_set_up { setup::COMES } else { setup::COMES_NOT };
-    let spec = Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark);
+    let spec = pool.limited.put_on(Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark));
     let (process, stream) = triune_process::spawn(spec).await.map_err(StartFailure::Failed)?;
     let connected = tokio::select! {
         biased;
         () = worker.doomed() => Err(StartFailure::Doomed),
         connected = triune_ipc::connect(stream, Config::new(hello("pool", &worker.name))) => match connected {
-            Ok(connected) => Ok(connected),
+            Ok(connected) => match pool.limited.judge(process.name(), connected.0.peer()) {
+                Ok(()) => Ok(connected),
+                Err(error) => Err(StartFailure::Failed(error)),
+            },
             Err(error) => Err(StartFailure::Failed(refused(&process, error).await)),
         },
         exit = process.wait() => {
@@ -197,13 +204,17 @@ async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut dr
         }
     };
     pool.condemn(worker, None);
-    let exit = match link_end {
-        LinkEnd::Goodbye => leave(pool, worker, process).await,
-        _ => end_now(process).await,
+    let (exit, lived_on) = match link_end {
+        LinkEnd::Goodbye => (leave(pool, worker, process).await, false),
+        // The end of a process closes its link a moment before it is known as an end.
+        _ => match timeout(DRAIN, process.wait()).await {
+            Ok(exit) => (exit, false),
+            Err(_elapsed) => (end_now(process).await, true),
+        },
     };
     tracing::debug!(name = worker.name, pid = process.pid(), %exit, link = %link_end, "worker ended");
     // The job is the last thing that is written to a worker.
-    let end = End { exit, left_unread: driver.left_unread() };
+    let end = End { exit, left_unread: driver.left_unread(), lived_on };
     link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
     // Its callers know. Whoever waits for its end waits for what it has started, too.
     process.wait_gone().await;

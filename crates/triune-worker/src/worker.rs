@@ -51,6 +51,8 @@ pub(crate) struct End {
     pub(crate) exit: Exit,
     /// It left something unread of what was sent to it, and the job is the last thing that is sent.
     pub(crate) left_unread: bool,
+    /// It closed its link and lived on, so that it had to be killed.
+    pub(crate) lived_on: bool,
 }
 
 impl Worker {

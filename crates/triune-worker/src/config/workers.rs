@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use triune_process::Limits;
 use triune_scope::sync::CapacityLimiter;
 
 use super::{Allowance, ConfigError, Retire, Step};
@@ -30,6 +31,8 @@ pub struct Workers {
     grace_period: Duration,
     warm: usize,
     limiter: Option<CapacityLimiter>,
+    limits: Limits,
+    memory_max: Option<u64>,
 }
 
 impl Workers {
@@ -42,6 +45,8 @@ impl Workers {
             grace_period: Duration::from_secs(5),
             warm: 0,
             limiter: None,
+            limits: Limits::new(),
+            memory_max: None,
         }
     }
 
@@ -91,12 +96,44 @@ impl Workers {
         self
     }
 
+    /// Limits the memory of each worker, in bytes; see [`Limits::memory`], which this sets whatever [`limits`](Self::limits)
+    /// says. A job that wants more dies with [`DeathCause::OutOfMemory`](crate::DeathCause::OutOfMemory).
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.memory_max = Some(bytes);
+        self
+    }
+
+    /// What each worker may not do: memory, processor time (anew for each job), files, cores, paths, network and more; see
+    /// [`Limits`]. Each worker puts them on itself before its `init` job.
+    ///
+    /// If a limit does not hold on this system, every job fails with [`RunError::Start`](crate::RunError::Start), which names
+    /// the limit and the remedy; with [`Enforce::BestEffort`](crate::Enforce::BestEffort) there is a warning instead. What
+    /// came of each limit tells [`Pool::limits_report`](crate::Pool::limits_report).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::{Limits, Workers};
+    ///
+    /// let limits = Limits::new().cpu_time(Duration::from_secs(10)).read_only("/srv/pictures").no_network();
+    /// let workers = Workers::new().memory_max(512 << 20).limits(limits);
+    /// # drop(workers);
+    /// ```
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Checks everything that can be checked without a process.
     pub(crate) fn settle(self) -> Result<Settings, ConfigError> {
         self.retire.validate()?;
         let ask = self.retire.ask()?;
         let init = self.init.as_ref().map(|call| Step::new("init", call)).transpose()?;
+        let limits = match self.memory_max {
+            Some(bytes) => self.limits.memory(bytes),
+            None => self.limits,
+        };
         Ok(Settings {
+            limits,
             init,
             ask,
             rss_limit: self.retire.rss_limit(),
@@ -118,6 +155,7 @@ impl Default for Workers {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub(crate) limits: Limits,
     pub(crate) init: Option<Step>,
     /// The jobs that a worker is asked after each job, whether it retires.
     pub(crate) ask: Vec<Step>,

@@ -34,6 +34,7 @@ pub(crate) use state::{Closing, Policy};
 use crate::ambient::default_limiter;
 use crate::config::Settings;
 use crate::failure::{CloseError, WorkerFailure, WorkerFailureKind};
+use crate::limited::Limited;
 use crate::statistics::Statistics;
 use crate::supervise::supervise;
 use crate::worker::Worker;
@@ -44,6 +45,7 @@ pub(crate) struct PoolCore {
     pub(crate) settings: Arc<Settings>,
     /// Fair: a token that is given back goes to the call that has waited longest.
     limiter: CapacityLimiter,
+    pub(crate) limited: Limited,
     state: Mutex<State>,
     /// Set when nobody is admitted any more.
     closed: SetOnce<()>,
@@ -63,6 +65,7 @@ impl PoolCore {
         let settings = Arc::new(settings);
         Arc::new(Self {
             limiter: settings.limiter.clone().unwrap_or_else(default_limiter),
+            limited: Limited::new(settings.limits.clone()),
             state: Mutex::new(State::new(Arc::clone(&settings))),
             settings,
             closed: SetOnce::new(),

@@ -1,10 +1,14 @@
 //! The guide: chapters that explain one subject from the beginning, with programs that run.
 //!
 //! * [`cancellation`]: what a cancel is, how it reaches code, how code cleans up, for people who know tokio.
+//! * [`limits`]: what a worker may use and touch, who sees to it, and how a job that goes beyond it ends.
 //! * [`coming_from_trio`]: what Trio's names are called here, and where triune differs on purpose.
 
 #[doc = include_str!("cancellation.md")]
 pub mod cancellation {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}
 
 #[doc = include_str!("coming_from_trio.md")]
 pub mod coming_from_trio {}

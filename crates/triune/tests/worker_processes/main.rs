@@ -3,7 +3,9 @@
 mod cancel;
 mod data;
 mod death;
+mod limits;
 mod map;
+mod misbehaviour;
 mod nursery;
 mod policy;
 mod run;

@@ -1,0 +1,108 @@
+//! What ended a worker that had a job, as far as its end tells.
+
+use std::fmt;
+
+use triune_process::{Exit, WorkerDied, signal_name};
+
+/// What ended the process of a job; see [`RunError::Died`](crate::RunError::Died).
+///
+/// Signal, exit code and last words are in the [`WorkerDied`] beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeathCause {
+    /// Somebody killed it (SIGKILL): an operator, a supervisor, the system when memory was short.
+    Killed,
+    /// An allocation failed: it wanted more memory than its limit allows, or than there is.
+    OutOfMemory,
+    /// It used up its processor time.
+    CpuLimit,
+    /// Another signal ended it: a crash, an abort, a stack overflow, a SIGTERM.
+    Signal,
+    /// It exited by itself.
+    Exit,
+    /// It closed its link while it lived, so that its answer had no way, and was ended for it.
+    LinkClosed,
+    /// Its end is not known.
+    Unknown,
+}
+
+/// What the standard library says before it aborts for want of memory.
+const NO_MEMORY: [&str; 2] = ["memory allocation of ", " bytes failed"];
+
+impl DeathCause {
+    pub(crate) fn of(died: &WorkerDied) -> Self {
+        Self::judge(died.exit(), died.stderr_tail())
+    }
+
+    fn judge(exit: Option<Exit>, last_words: &str) -> Self {
+        match exit {
+            Some(Exit::Code(_)) => Self::Exit,
+            Some(Exit::Signal { signal, .. }) => match signal_name(signal) {
+                Some("SIGKILL") => Self::Killed,
+                Some("SIGXCPU") => Self::CpuLimit,
+                Some("SIGABRT") if says_out_of_memory(last_words) => Self::OutOfMemory,
+                _ => Self::Signal,
+            },
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What the caller may do about it, if there is anything but to mend the job.
+    pub(crate) const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::OutOfMemory => {
+                Some("it ran out of memory; split the job, or allow its pool more with `Workers::memory_max`")
+            }
+            Self::CpuLimit => Some(
+                "it used up its processor time; split the job, or allow its pool more with `Limits::cpu_time`",
+            ),
+            Self::Exit => Some("a job returns, it does not exit the process"),
+            Self::LinkClosed => Some("it closed its link; a job closes only descriptors that it has opened"),
+            Self::Killed | Self::Signal | Self::Unknown => None,
+        }
+    }
+}
+
+fn says_out_of_memory(last_words: &str) -> bool {
+    let [before, after] = NO_MEMORY;
+    last_words.lines().any(|line| line.starts_with(before) && line.contains(after))
+}
+
+impl fmt::Display for DeathCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Killed => "killed",
+            Self::OutOfMemory => "out of memory",
+            Self::CpuLimit => "out of processor time",
+            Self::Signal => "ended by a signal",
+            Self::Exit => "exited",
+            Self::LinkClosed => "cut off",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(signal: i32) -> Option<Exit> {
+        Some(Exit::Signal { signal, core_dumped: false })
+    }
+
+    #[test]
+    fn the_cause_follows_from_the_end_and_the_last_words() {
+        let no_memory = "reading\nmemory allocation of 8589934592 bytes failed\nstack backtrace:\n";
+        for (exit, words, cause) in [
+            (signal(9), "", DeathCause::Killed),
+            (signal(24), "", DeathCause::CpuLimit),
+            (signal(6), no_memory, DeathCause::OutOfMemory),
+            (signal(6), "assertion failed", DeathCause::Signal),
+            (signal(11), no_memory, DeathCause::Signal),
+            (Some(Exit::Code(0)), no_memory, DeathCause::Exit),
+            (None, "", DeathCause::Unknown),
+        ] {
+            assert_eq!(DeathCause::judge(exit, words), cause, "{exit:?} {words}");
+        }
+    }
+}
