@@ -1,12 +1,15 @@
 //! The main job as a user runs it: right sums, clear messages, and nothing left after any end.
 
+#[path = "example_programs/program.rs"]
+mod program;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use program::example;
 use rustix::process::{Pid, Signal, kill_process};
 use triune_testing::{LeakGuard, ProcessInfo, processes_of_tree, wait_gone, wait_until};
 
@@ -15,33 +18,6 @@ const GONE: Duration = Duration::from_secs(1);
 
 /// For what has no deadline of its own: a hang fails the test instead of stopping it.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The example. `cargo test` has built it; if only this test is run, it may be missing or old.
-fn executable() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test has an executable");
-        let profile = test.parent().and_then(Path::parent).expect("tests lie in `deps` of their profile");
-        let path = profile.join("examples/census");
-        let written = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
-        if written(&path) < written(&test) {
-            build(profile);
-        }
-        path
-    })
-}
-
-fn build(profile: &Path) {
-    let target = profile.parent().expect("a profile lies in the target directory");
-    let release = if profile.ends_with("release") { &["--release"][..] } else { &[] };
-    #[expect(clippy::disallowed_methods, reason = "cargo is no child of triune")]
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "triune", "--example", "census", "--target-dir"])
-        .arg(target)
-        .args(release)
-        .status();
-    assert!(built.is_ok_and(|built| built.success()), "the example must build");
-}
 
 /// A census that runs; its processes carry the cookie of this test's tree, so that none can hide. Ended when dropped.
 struct Census(Option<Child>);
@@ -59,7 +35,7 @@ impl Census {
     fn start(arguments: &[&str]) -> Self {
         let own = ProcessInfo::of(std::process::id()).expect("this process runs");
         #[expect(clippy::disallowed_methods, reason = "the program is tested as a user starts it")]
-        let child = Command::new(executable())
+        let child = Command::new(example("census"))
             .args(arguments)
             .env("TRIUNE_TREE", format!("{}-{}-census", own.pid, own.start))
             .stdin(Stdio::null())
