@@ -102,7 +102,36 @@ where
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Every row of the matrix on both kinds of runtime.
+macro_rules! matrix {
+    ($($row:ident)*) => {
+        mod on_one_thread {
+            $(#[tokio::test]
+            async fn $row() {
+                super::$row().await;
+            })*
+        }
+
+        mod on_two_threads {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $row() {
+                super::$row().await;
+            })*
+        }
+    };
+}
+
+matrix! {
+    through_join
+    through_select
+    through_futures_unordered
+    through_futures_buffered
+    through_futures_concurrency
+    through_shared
+    through_timeout
+    through_scopes_nurseries_and_limits
+}
+
 async fn through_join() {
     all_ways(3, |counts| async move {
         tokio::join!(counts.clone().leaf(), forever(), counts.clone().leaf(), async {
@@ -112,7 +141,6 @@ async fn through_join() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_select() {
     all_ways(2, |counts| async move {
         let (mut one, mut two) = (Box::pin(counts.clone().leaf()), Box::pin(counts.leaf()));
@@ -128,7 +156,6 @@ async fn through_select() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_futures_unordered() {
     all_ways(40, |counts| async move {
         let inner = |counts: Counts| async move {
@@ -142,7 +169,6 @@ async fn through_futures_unordered() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_futures_buffered() {
     all_ways(40, |counts| async move {
         let inner = |counts: Counts| async move {
@@ -158,7 +184,6 @@ async fn through_futures_buffered() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_futures_concurrency() {
     all_ways(12, |counts| async move {
         let joined: Vec<_> = (0..10).map(|_| counts.clone().leaf()).collect();
@@ -169,7 +194,6 @@ async fn through_futures_concurrency() {
     all_ways(1, |counts| async move { (counts.leaf(), forever()).race().await }).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_shared() {
     all_ways(1, |counts| async move {
         let shared = counts.leaf().shared();
@@ -178,7 +202,6 @@ async fn through_shared() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_timeout() {
     all_ways(2, |counts| async move {
         let limit = Duration::from_secs(5000);
@@ -189,7 +212,6 @@ async fn through_timeout() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_scopes_nurseries_and_limits() {
     all_ways(6, |counts| async move {
         let leaf = || counts.clone().leaf();

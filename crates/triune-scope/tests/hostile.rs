@@ -37,6 +37,7 @@ async fn caught<F: Future>(future: F) -> std::thread::Result<F::Output> {
 /// As many as the passes of a cancelled task, many times over: each wait that unwinds wakes its set, and a set lets the task
 /// be polled again after a few.
 #[tokio::test]
+#[cfg_attr(miri, ignore = "thousands")]
 async fn thousands_of_waits_in_one_task_all_unwind_softly() {
     const WAITS: usize = 5000;
     let (scope, event, soft) = (CancelScope::new(), sync::Event::new(), Cell::new(0));
@@ -60,6 +61,7 @@ async fn thousands_of_waits_in_one_task_all_unwind_softly() {
 }
 
 #[tokio::test]
+#[cfg_attr(miri, ignore = "thousands")]
 async fn thousands_of_children_clean_up_after_a_cancel_from_around() {
     const CHILDREN: usize = 5000;
     let (scope, event, cleaned) = (CancelScope::new(), sync::Event::new(), AtomicUsize::new(0));
@@ -292,6 +294,7 @@ async fn destructors_that_cancel_and_spawn_are_heard() {
 
 /// Three threads wake the same waits all the time while they are cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(miri, ignore = "a storm of seconds")]
 async fn a_storm_of_wakes_loses_no_cancel() {
     for round in 0..100 {
         let (scope, stop) = (CancelScope::new(), Arc::new(AtomicBool::new(false)));

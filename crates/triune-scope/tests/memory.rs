@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Started, as_completed, join, move_on_after,
+    CancelScope, Error, FutureExt as _, PanicPolicy, Result, Run, Started, as_completed, join, move_on_after,
     nursery, race, sleep, sync, task_var,
 };
-use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing};
+use triune_testing::{Canary, CountingAllocator, Living, assert_leaves_nothing, census};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -399,4 +399,87 @@ async fn a_kept_error_keeps_nothing_of_its_nursery() {
     drop((canceller, scope));
     probe.assert_dead();
     assert_eq!(cut.as_cancelled().unwrap().reason().message(), "now");
+}
+
+// P6: one nursery, one million children, one after another.
+#[tokio::test]
+async fn a_million_children_pass_through_one_nursery_in_bounded_memory() {
+    nursery(async |n| {
+        let (mut sum, mut before) = (0u64, Living::default());
+        for number in 0..1_000_000u64 {
+            sum += n.spawn(async move { Ok(number) }).await?;
+            if number == 1000 {
+                before = Living::now();
+            }
+        }
+        assert_eq!(
+            (sum, Living::now()),
+            (499_999_500_000, before),
+            "(blocks, bytes) as after the first thousand"
+        );
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Like [`block`], with something that must be gone in time.
+async fn block_with(held: Canary) -> Result {
+    let _held = held;
+    block().await
+}
+
+// P1: a child in this task goes with the nursery, whoever started it; the run has waited for the other ones.
+#[tokio::test]
+async fn what_a_child_of_a_dropped_nursery_holds_is_gone() {
+    let (here, in_this_task) = Canary::new("a local of a child in this task");
+    let (there, in_its_own) = Canary::new("a local of a parallel child");
+    let mut open = Box::pin(nursery(async |n| {
+        n.spawn(block_with(here.clone()));
+        n.spawn_task(block_with(there));
+        n.start(async |started| {
+            started.started(())?;
+            block_with(here).await
+        })
+        .await?;
+        block().await
+    }));
+    assert!(futures_util::poll!(&mut open).is_pending());
+    in_this_task.assert_alive();
+    drop(open);
+    in_this_task.assert_dead();
+    Run::current().close().await;
+    in_its_own.assert_dead();
+}
+
+// P1, P2: after each kind of child and each kind of end, nothing of the nursery is counted as alive.
+#[tokio::test]
+async fn no_object_of_a_nursery_is_alive_when_it_has_returned() {
+    let _run = Run::current();
+    let before = census();
+    for how in ["end", "error", "panic", "cancel"] {
+        let (canary, probe) = Canary::new("a local of a child");
+        let open = nursery(async |n| {
+            n.daemon(block_with(canary.clone()));
+            n.start(async |started| {
+                started.started(())?;
+                if how == "end" {
+                    return Ok(());
+                }
+                block_with(canary).await
+            })
+            .await?;
+            match how {
+                "error" => drop(n.spawn(async { Err::<(), _>(Error::msg("no")) })),
+                "panic" => drop(n.spawn::<(), _>(async { std::panic::resume_unwind(Box::new("panic")) })),
+                "cancel" => n.cancel("now"),
+                _ => {}
+            }
+            Ok(())
+        });
+        let end = open.on_panic(PanicPolicy::AsError).await;
+        probe.assert_dead();
+        assert_eq!(census(), before, "{how}, with its error still held");
+        assert_eq!(end.is_ok(), matches!(how, "end" | "cancel"), "{how}");
+    }
 }

@@ -366,6 +366,7 @@ async fn parallel_children_are_supervised_like_the_others() {
 
 // Trio N38
 #[tokio::test]
+#[cfg_attr(miri, ignore = "a hundred thousand children")]
 async fn many_short_children_pass_through_one_nursery() {
     let sum = nursery(async |n| {
         let mut sum = 0u64;
