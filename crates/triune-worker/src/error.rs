@@ -203,6 +203,12 @@ impl RunError {
         matches!(self, Self::Died { .. })
     }
 
+    /// Whether no worker could be started.
+    #[must_use]
+    pub fn is_start(&self) -> bool {
+        matches!(self, Self::Start { .. })
+    }
+
     /// Whether the scope around the call was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -78,7 +78,9 @@ pub use scope::{Pool, scope};
 pub use shared::Shared;
 pub use state::{set_state, try_with_state, with_state};
 pub use statistics::{Statistics, statistics};
-pub use triune_process::{Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport};
+pub use triune_process::{
+    Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport, Output,
+};
 
 #[doc(hidden)]
 pub mod __private {

@@ -94,6 +94,7 @@ async fn boot(
 ) -> Result<(Connection, Driver), StartFailure> {
     let mark = if is_set_up { setup::COMES } else { setup::COMES_NOT };
     let spec = pool.limited.put_on(Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark));
+    let spec = spec.stdio(pool.settings.stdio);
     let (process, stream) = triune_process::spawn(spec).await.map_err(StartFailure::Failed)?;
     let connected = tokio::select! {
         biased;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use triune_process::Limits;
+use triune_process::{Limits, Output, Stdio};
 use triune_scope::sync::CapacityLimiter;
 
 use super::{Allowance, ConfigError, Retire, Step};
@@ -33,6 +33,7 @@ pub struct Workers {
     limiter: Option<CapacityLimiter>,
     limits: Limits,
     memory_max: Option<u64>,
+    stdio: Stdio,
 }
 
 impl Workers {
@@ -47,6 +48,7 @@ impl Workers {
             limiter: None,
             limits: Limits::new(),
             memory_max: None,
+            stdio: Stdio::new(),
         }
     }
 
@@ -123,6 +125,20 @@ impl Workers {
         self
     }
 
+    /// What becomes of the standard output of workers. Default: [`Output::Inherit`], so that printing just works.
+    pub fn stdout(mut self, output: Output) -> Self {
+        self.stdio = self.stdio.stdout(output);
+        self
+    }
+
+    /// What becomes of the standard error of workers. Default: [`Output::Forward`]: it is shown, and its end is part of the
+    /// error when a worker dies. So is the message of a panic in a program that aborts on panic. With [`Output::Inherit`] and
+    /// [`Output::Null`] nothing of it is kept; then a death for want of memory is told as an abort.
+    pub fn stderr(mut self, output: Output) -> Self {
+        self.stdio = self.stdio.stderr(output);
+        self
+    }
+
     /// Checks everything that can be checked without a process.
     pub(crate) fn settle(self) -> Result<Settings, ConfigError> {
         self.retire.validate()?;
@@ -142,6 +158,7 @@ impl Workers {
             grace_period: self.grace_period,
             warm: self.warm,
             limiter: self.limiter,
+            stdio: self.stdio,
         })
     }
 }
@@ -168,6 +185,7 @@ pub(crate) struct Settings {
     pub(crate) warm: usize,
     /// `None` is the default limiter.
     pub(crate) limiter: Option<CapacityLimiter>,
+    pub(crate) stdio: Stdio,
 }
 
 impl Settings {

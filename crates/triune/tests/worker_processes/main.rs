@@ -10,6 +10,7 @@ mod nursery;
 mod policy;
 mod run;
 mod scope;
+mod stress;
 mod support;
 
 // What `#[triune::test]` emits: these tests make their runtimes under the guard, and so use a plain `#[test]`.
