@@ -34,6 +34,9 @@ use crate::{Config, LinkEnd, ProtocolError};
 
 /// Room that is made for a read, in bytes.
 const READ: usize = 64 * 1024;
+/// Room that is made for a read after one that found more than it had room for, in bytes. A frame of the largest
+/// kind does not fit into the small one, so a part of each would be moved.
+const READ_MUCH: usize = 4 * READ;
 /// The read buffer is renewed when less room than this is left, in bytes.
 const READ_LEAST: usize = 8 * 1024;
 /// How many buffers go into one write at most.
@@ -48,6 +51,8 @@ pub struct Driver {
     buffer: BytesMut,
     /// Bytes of the handshake's buffer are not decoded yet.
     undecoded: bool,
+    /// Room to be made for the next reads.
+    room: usize,
     batch: VecDeque<Chunk>,
     /// Kept for its memory.
     wakes: Wakes,
@@ -76,6 +81,7 @@ impl Driver {
             decoder: FrameDecoder::new(),
             undecoded: !buffer.is_empty(),
             buffer,
+            room: READ,
             batch: VecDeque::new(),
             wakes: Wakes::default(),
             goodbye: None,
@@ -255,9 +261,13 @@ impl Driver {
             return self.poll_receive(cx);
         }
         if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
-            self.buffer.reserve(READ);
+            self.buffer.reserve(self.room);
         }
+        let room = self.buffer.capacity() - self.buffer.len();
         let read = ready!(pin!(self.stream.read_buf(&mut self.buffer)).poll(cx));
+        if let Ok(n) = read {
+            self.room = if n == room { READ_MUCH } else { READ };
+        }
         Poll::Ready(self.after_read(read))
     }
 

@@ -5,6 +5,8 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 use triune_wire::{Header, Kind, Message};
 
+use super::callee::Served;
+use super::caller::Request;
 use super::chunk::Key;
 use super::outgoing::Lane;
 use super::state::State;
@@ -52,21 +54,32 @@ impl State {
         waker: Option<&Waker>,
         wakes: &mut Wakes,
     ) -> Poll<Result<(), SendErrorKind>> {
-        if let Some(why) = self.send_refusal(key) {
-            return Poll::Ready(Err(why));
-        }
         let max = self.peer.max_message as usize;
         let len = prefix.len() + item.len();
+        let has_room = self.has_room();
+        // One search for the dialog, because this is the hot path of a stream.
+        let (header, stream) = match key {
+            StreamKey::Ours(slot) => match self.requests.get_mut(slot) {
+                Some(Request { id, terminal: None, dialog: Some(dialog), .. }) => {
+                    (Header::new(Kind::Item, *id), &mut dialog.stream)
+                }
+                _ => return Poll::Ready(Err(self.send_refusal(key).unwrap_or(SendErrorKind::Ended))),
+            },
+            StreamKey::Theirs(id) => match self.served.get_mut(&id) {
+                Some(Served { cancel: None, stream: Some(stream), .. }) if self.end.is_none() => {
+                    if !stream.started && !stream.peer_closed && !stream.send_ended {
+                        return Poll::Ready(Err(SendErrorKind::NotStarted));
+                    }
+                    (Header::new(Kind::Item, id).to_caller(), &mut **stream)
+                }
+                _ => return Poll::Ready(Err(self.send_refusal(key).unwrap_or(SendErrorKind::Ended))),
+            },
+        };
         if len > max {
             return Poll::Ready(Err(SendErrorKind::TooLarge { len, max }));
         }
-        let has_room = self.has_room();
-        let Some(stream) = self.stream(key) else { return Poll::Ready(Err(SendErrorKind::Ended)) };
         if stream.peer_closed || stream.send_ended {
             return Poll::Ready(Err(SendErrorKind::Ended));
-        }
-        if !stream.started && matches!(key, StreamKey::Theirs(_)) {
-            return Poll::Ready(Err(SendErrorKind::NotStarted));
         }
         let may_send = stream.may_send();
         if !may_send || !has_room {
@@ -79,9 +92,7 @@ impl State {
             return Poll::Pending;
         }
         stream.sent(len);
-        if let Some(header) = self.header(key, Kind::Item) {
-            self.out.push(Lane::Bulk, header, prefix, item.clone());
-        }
+        self.out.push(Lane::Bulk, header, prefix, item.clone());
         Poll::Ready(Ok(()))
     }
 

@@ -15,6 +15,7 @@
 mod callee;
 mod caller;
 mod chunk;
+mod ids;
 mod introduce;
 mod items;
 mod outgoing;

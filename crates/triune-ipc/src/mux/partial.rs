@@ -7,11 +7,10 @@
 //!    may come between its pieces.
 //! 3. What nobody wants any more is thrown away as it comes, but still counted.
 
-use std::collections::HashMap;
-
 use triune_wire::{CancelCause, CancelMessage, Frame, Header, Kind, Pieces, Report, ReportKind, flag};
 
 use super::chunk::Key;
+use super::ids::IdMap;
 use super::outgoing::{Lane, body};
 use super::state::State;
 use super::wake::Wakes;
@@ -20,7 +19,7 @@ use crate::{LinkEnd, ProtocolError};
 /// The messages of the peer that are not complete.
 #[derive(Default)]
 pub(crate) struct Partials {
-    table: HashMap<Key, Partial>,
+    table: IdMap<Key, Partial>,
     /// How many of them are requests; they are in flight already.
     pub(super) requests: usize,
 }

@@ -1,6 +1,6 @@
 //! The state of a link and its one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -11,6 +11,7 @@ use triune_wire::{CancelMessage, Frame, Header, Hello, Kind, Limits, Message, Re
 use super::callee::{Arrived, Served};
 use super::caller::Request;
 use super::chunk::Chunk;
+use super::ids::IdMap;
 use super::outgoing::{Lane, Outgoing, body};
 use super::partial::Partials;
 use super::stream::{Stream, StreamKey};
@@ -90,10 +91,10 @@ pub(crate) struct State {
     pub(super) waiting: VecDeque<(usize, u64)>,
     pub(super) next_ticket: u64,
     // As callee.
-    pub(super) served: HashMap<u64, Served>,
+    pub(super) served: IdMap<u64, Served>,
     pub(super) served_bytes: u64,
     pub(super) last_seen: u64,
-    pub(super) early_cancels: HashMap<u64, CancelMessage>,
+    pub(super) early_cancels: IdMap<u64, CancelMessage>,
     pub(super) arrived: VecDeque<Arrived>,
     pub(super) cancel_all: Option<CancelMessage>,
     pub(super) incoming_gone: bool,
@@ -124,10 +125,10 @@ impl State {
             flight_bytes: 0,
             waiting: VecDeque::new(),
             next_ticket: 0,
-            served: HashMap::new(),
+            served: IdMap::default(),
             served_bytes: 0,
             last_seen: 0,
-            early_cancels: HashMap::new(),
+            early_cancels: IdMap::default(),
             arrived: VecDeque::new(),
             cancel_all: None,
             incoming_gone: false,

@@ -33,8 +33,13 @@ impl Wakes {
         if let Some(waker) = self.first.take() {
             waker.wake();
         }
-        self.more.drain(..).for_each(Waker::wake);
-        self.discarded.clear();
+        // Both are empty nearly always, and this runs for each item.
+        if !self.more.is_empty() {
+            self.more.drain(..).for_each(Waker::wake);
+        }
+        if !self.discarded.is_empty() {
+            self.discarded.clear();
+        }
     }
 }
 
