@@ -26,6 +26,7 @@ use crate::dialog::{Dialog, Leftover};
 use crate::error::{BothFailed, CallError, PeerEnd};
 use crate::portal::Portal;
 use crate::reason::to_message;
+use crate::shared::Shared;
 
 impl Portal {
     /// Opens a dialog with an endpoint and runs `block` with the endpoint's first value and the open dialog. Gives what the block and
@@ -56,7 +57,8 @@ impl Portal {
         self.shared.check_open().map_err(CallError::<E>::Closed)?;
         let arguments = request.arguments.clone().map_err(CallError::<E>::Encode)?;
         let _in_flight = self.shared.enter();
-        let (mut pending, sender, receiver) = self.shared.link.open(request.entry.target(), arguments);
+        let (mut pending, sender, receiver) =
+            self.shared.link.open_with(request.entry.target(), arguments, Shared::options());
         let started = pending.started().cancellable().await;
         let first = match started {
             Ok(Ok(first)) => decode_started(&first).map_err(CallError::<E>::Decode)?,

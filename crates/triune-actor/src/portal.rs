@@ -46,7 +46,7 @@ impl Portal {
         self.shared.check_open().map_err(CallError::Closed)?;
         let arguments = request.arguments.clone().map_err(CallError::Encode)?;
         let _in_flight = self.shared.enter();
-        let mut pending = self.shared.link.call(request.entry.target(), arguments);
+        let mut pending = self.shared.link.call_with(request.entry.target(), arguments, Shared::options());
         let answered = match (&mut pending).cancellable().await {
             Ok(answered) => answered,
             Err(cancelled) => {

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use triune_ipc::{CallEnd, Link, LinkEnd};
+use triune_ipc::{CallEnd, CallOptions, Link, LinkEnd};
 use triune_process::{ActorDied, Phase};
-use triune_scope::{CancelReason, check_cancelled};
+use triune_scope::{CancelReason, check_cancelled, effective_deadline};
 use triune_wire::{CancelMessage, Report, ReportKind};
 
 use crate::call::Request;
@@ -122,6 +122,13 @@ impl Shared {
             Some(task) => died.with_source(triune_scope::ReportedBy(*task)),
             None => died,
         }
+    }
+
+    /// What travels with a request that is made now: the deadline of the scope that makes it.
+    pub(crate) fn options() -> CallOptions {
+        let mut options = CallOptions::default();
+        options.deadline = effective_deadline();
+        options
     }
 
     /// Refuses a request to an actor that is being stopped, or was.

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use triune_ipc::{IncomingCall, IncomingDialog, Responder};
 use triune_scope::{CancelReason, CancelScope, Outcome, Result};
 use triune_wire::{Report, ReportKind};
@@ -22,7 +23,7 @@ type Ended = Outcome<Result<Result<Bytes, Failure>, Caught>>;
 
 /// Serves a call.
 pub(super) async fn call(call: IncomingCall) -> Result {
-    let IncomingCall { target, args, mut responder, .. } = call;
+    let IncomingCall { target, args, deadline, mut responder, .. } = call;
     let Some(entry) = Entry::find(target) else {
         responder.fail(unknown(target));
         return Ok(());
@@ -31,13 +32,13 @@ pub(super) async fn call(call: IncomingCall) -> Result {
         responder.fail(misused(entry, "a dialog, and was called without one; use `Portal::context`"));
         return Ok(());
     };
-    run(entry, &mut responder, None, handler(args)).await.answer(entry, responder);
+    run(entry, &mut responder, deadline, None, handler(args)).await.answer(entry, responder);
     Ok(())
 }
 
 /// Serves a dialog.
 pub(super) async fn dialog(dialog: IncomingDialog) -> Result {
-    let IncomingDialog { target, args, mut responder, sender, receiver, .. } = dialog;
+    let IncomingDialog { target, args, deadline, mut responder, sender, receiver, .. } = dialog;
     let Some(entry) = Entry::find(target) else {
         responder.fail(unknown(target));
         return Ok(());
@@ -48,7 +49,7 @@ pub(super) async fn dialog(dialog: IncomingDialog) -> Result {
     };
     let (start, started) = oneshot::channel();
     let body = handler(args, EndpointDialog { sender, receiver, start });
-    run(entry, &mut responder, Some(started), body).await.answer(entry, responder);
+    run(entry, &mut responder, deadline, Some(started), body).await.answer(entry, responder);
     Ok(())
 }
 
@@ -63,11 +64,14 @@ struct Answer {
 async fn run(
     entry: &'static Entry,
     responder: &mut Responder,
+    deadline: Option<Instant>,
     mut started: Option<oneshot::Receiver<StartRequest>>,
     body: impl Future<Output = Result<Bytes, Failure>>,
 ) -> Answer {
     tracing::trace!(endpoint = entry.name(), "request begins");
     let scope = CancelScope::new();
+    // Nobody waits for the answer after it.
+    scope.set_deadline(deadline);
     let mut body = pin!(scope.run(panic::catch(body)));
     loop {
         let step = {

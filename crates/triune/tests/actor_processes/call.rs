@@ -83,6 +83,12 @@ async fn environment(key: String) -> Option<String> {
     std::env::var(key).ok()
 }
 
+/// How long the endpoint has, as it sees it.
+#[triune::endpoint]
+async fn time_left() -> Option<Duration> {
+    triune::effective_deadline().map(|at| at.saturating_duration_since(tokio::time::Instant::now()))
+}
+
 /// Waits to be cancelled, and tells why.
 #[triune::endpoint]
 async fn wait_for_cancel(bell: PathBuf) -> Result {
@@ -129,6 +135,22 @@ async fn a_call_gives_the_endpoints_value() {
         assert_eq!(actor.call(add::with(-1, 1)).await?, 0);
         actor.call(nothing::with()).await?;
         assert_eq!(add(1, 2).await, 3, "the function itself is still there");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    guard.settle().await;
+}
+
+#[triune::test]
+async fn an_endpoint_has_the_time_that_its_caller_has() {
+    let guard = LeakGuard::new();
+    nursery(async |n| {
+        let actor = n.actor("patient").start().await?;
+        assert_eq!(actor.call(time_left::with()).await?, None);
+        let minute = Duration::from_secs(60);
+        let left = triune::fail_after(minute, actor.call(time_left::with())).await??;
+        assert!(left.is_some_and(|left| left > minute / 2 && left <= minute), "{left:?}");
         Ok(())
     })
     .await
