@@ -107,6 +107,10 @@ fn pieces(data: &[u8]) {
     let Some((len, rest)) = data.split_first() else { return };
     let (first, mut rest) = rest.split_at(rest.len().min(usize::from(*len)));
     let Some((total, piece)) = Pieces::split_first(Bytes::copy_from_slice(first)) else { return };
+    // The link accepts or refuses the total before it begins.
+    if total > 4 * FRAME_MAX {
+        return;
+    }
     let mut sum = piece.len();
     let mut message = Pieces::begin(total, &piece, len % 2 == 0);
     while let Some((len, more)) = rest.split_first() {
