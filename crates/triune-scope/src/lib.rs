@@ -44,6 +44,7 @@
 pub mod blocking;
 mod cancel;
 mod error;
+mod instrument;
 mod lock;
 mod nursery;
 mod probe;
@@ -64,6 +65,7 @@ pub use error::{
     Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NotStarted,
     NurseryError, PanicError, ReportedBy, Result, Timeout,
 };
+pub use instrument::{Instrument, Interest, NotInstalled};
 pub use nursery::{
     Child, ChildInfo, ChildKind, Completed, Join, LocalNursery, LocalNurseryFuture, LocalOrCancelled,
     Nursery, NurseryFuture, OrCancelled, PanicPolicy, Race, Started, as_completed, join, local_nursery,

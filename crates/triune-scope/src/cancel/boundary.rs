@@ -41,6 +41,7 @@ pin_project! {
             if inner.is_some() {
                 this.seat.within_if_entered(|| inner.set(None));
             }
+            this.seat.exited();
             this.seat.leave();
         }
     }
@@ -117,29 +118,53 @@ impl<F: Future, S: Seat> Future for Seated<F, S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut inner = this.inner;
-        let seat = this.seat;
-        seat.enter(cx);
-        let moved = seat.follow(cx.waker());
-        let armed = seat.node().is_cancelled();
-        if armed {
-            return poll_cancelled(seat, inner, moved, cx);
+        if this.seat.is_observed() {
+            return poll_observed(this.seat, this.inner, cx);
         }
-        if let Poll::Ready(output) = seat.poll_within(|| poll_once(inner.as_mut(), cx)) {
-            seat.leave();
-            return Poll::Ready(Ok(output));
-        }
-        // Only now, because most futures are ready at once and then need no registration.
-        if moved {
-            seat.register(cx.waker());
-        }
-        // The flag may have been set between the first look and the registration, or by the poll itself; the deadline
-        // may have been moved.
-        if seat.node().is_cancelled() || seat.is_late() {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        poll_seated(this.seat, this.inner, cx)
     }
+}
+
+/// A poll that instruments look at.
+#[cold]
+fn poll_observed<F: Future, S: Seat>(
+    seat: &mut S,
+    inner: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, CancelReason>> {
+    let observed = seat.observe();
+    match observed.as_ref().and_then(|observed| observed.waker(cx)) {
+        None => poll_seated(seat, inner, cx),
+        Some(waker) => poll_seated(seat, inner, &mut Context::from_waker(&waker)),
+    }
+}
+
+#[inline]
+fn poll_seated<F: Future, S: Seat>(
+    seat: &mut S,
+    mut inner: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, CancelReason>> {
+    seat.enter(cx);
+    let moved = seat.follow(cx.waker());
+    let armed = seat.node().is_cancelled();
+    if armed {
+        return poll_cancelled(seat, inner, moved, cx);
+    }
+    if let Poll::Ready(output) = seat.poll_within(|| poll_once(inner.as_mut(), cx)) {
+        seat.leave();
+        return Poll::Ready(Ok(output));
+    }
+    // Only now, because most futures are ready at once and then need no registration.
+    if moved {
+        seat.register(cx.waker());
+    }
+    // The flag may have been set between the first look and the registration, or by the poll itself; the deadline
+    // may have been moved.
+    if seat.node().is_cancelled() || seat.is_late() {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 /// Polls the future and, when it is ready, drops it: where its destructors see the same scope as its code did.

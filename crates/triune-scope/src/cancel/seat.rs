@@ -14,12 +14,24 @@ use super::ambient::{self, Ambient};
 use super::boundary::Passes;
 use super::hold::Grip;
 use super::node::{Node, Place};
+use crate::instrument;
+use crate::instrument::observed::{self, ObservedPoll};
 use crate::task_var::Vars;
 use crate::time::timer::Timer;
 use crate::tree::record::Record;
 
 /// What a boundary asks of its place.
 pub(crate) trait Seat {
+    /// Whether there may be instruments that look at a poll.
+    fn is_observed(&self) -> bool {
+        false
+    }
+
+    /// Tells them of a poll.
+    fn observe(&mut self) -> Option<ObservedPoll> {
+        None
+    }
+
     /// At the begin of a poll: takes the place in the tree, the first time, and looks at the clock.
     fn enter(&mut self, cx: &mut Context<'_>);
 
@@ -53,6 +65,9 @@ pub(crate) trait Seat {
 
     /// Gives the place up. Again does nothing.
     fn leave(&mut self);
+
+    /// Tells the instruments, if there are any, that the future is gone and is not polled any more. Again does nothing.
+    fn exited(&mut self) {}
 }
 
 /// The place of a boundary within a task.
@@ -202,6 +217,8 @@ pub(crate) struct Root {
     node: Option<Arc<Node>>,
     entered: bool,
     registered: bool,
+    /// The instruments know that it has ended.
+    gone: bool,
     /// Whoever polls it passes the same waker each time.
     one_waker: bool,
     passes: Passes,
@@ -209,7 +226,17 @@ pub(crate) struct Root {
 
 impl Root {
     fn new(node: Arc<Node>, one_waker: bool) -> Self {
-        Self { node: Some(node), entered: false, registered: false, one_waker, passes: Passes::default() }
+        if instrument::is_wanted() {
+            observed::spawned(&node);
+        }
+        Self {
+            node: Some(node),
+            entered: false,
+            registered: false,
+            gone: false,
+            one_waker,
+            passes: Passes::default(),
+        }
     }
 
     pub(super) fn polled_by_anybody(node: Arc<Node>) -> Self {
@@ -222,11 +249,22 @@ impl Root {
 
     /// The boundary has left already.
     pub(super) fn take_node(&mut self) -> Arc<Node> {
+        self.exited();
         self.node.take().expect("the node is taken once, after the end")
     }
 }
 
 impl Seat for Root {
+    fn is_observed(&self) -> bool {
+        instrument::is_wanted()
+    }
+
+    fn observe(&mut self) -> Option<ObservedPoll> {
+        // The poll may come with a waker of its own.
+        self.registered = false;
+        ObservedPoll::begin(self.node())
+    }
+
     fn enter(&mut self, _cx: &mut Context<'_>) {
         self.entered = true;
     }
@@ -287,6 +325,15 @@ impl Seat for Root {
 
     fn task(&self) -> Option<&Record> {
         self.node.as_ref()?.record()
+    }
+
+    fn exited(&mut self) {
+        if !std::mem::replace(&mut self.gone, true)
+            && instrument::is_wanted()
+            && let Some(node) = &self.node
+        {
+            observed::exited(node);
+        }
     }
 
     fn leave(&mut self) {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::cancel::ambient;
 use crate::cancel::boundary::{RootBoundary, heir};
 use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, Cause};
+use crate::instrument::{Instruments, Interest};
 use crate::lock::Mutex;
 use crate::probe::HardStops;
 use crate::task::TaskInfo;
@@ -44,6 +45,8 @@ struct Inner {
     idle: Notify,
     callbacks: Callbacks,
     crash: OnceLock<SystemPanic>,
+    instruments: Arc<Instruments>,
+    started: AtomicBool,
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// No extension, because a cancel of many asks for it once for each.
     hard_stops: OnceLock<Arc<HardStops>>,
@@ -59,6 +62,8 @@ impl Run {
             idle: Notify::new(),
             callbacks: Callbacks::default(),
             crash: OnceLock::new(),
+            instruments: Arc::default(),
+            started: AtomicBool::new(false),
             extensions: Mutex::default(),
             hard_stops: OnceLock::new(),
         }))
@@ -92,6 +97,9 @@ impl Run {
     ///
     /// Dropping it drops the main task.
     pub async fn main<F: Future>(&self, main: F) -> Option<F::Output> {
+        if !self.0.started.swap(true, Ordering::Relaxed) {
+            self.0.instruments.call(Interest::RUNS, |instrument| instrument.run_started());
+        }
         let record = Record::new(TaskInfo::named("main", Location::caller()));
         let node = Node::task(&self.0.root, Place::OwnTask, Inherit::Yes, record, ambient::vars());
         RootBoundary::root(node, main).await.ok()
@@ -147,6 +155,7 @@ impl Run {
         let extensions = std::mem::take(&mut *self.0.extensions.lock());
         drop(extensions);
         registry::remove(self.0.runtime.id());
+        self.0.instruments.call(Interest::RUNS, |instrument| instrument.run_closed());
     }
 
     async fn wait_until(&self, holds: impl Fn() -> bool) {
@@ -168,6 +177,15 @@ impl Run {
     /// What everything of this run is beneath.
     pub(super) fn roots(&self) -> Vec<Arc<Node>> {
         vec![Arc::clone(&self.0.root), Arc::clone(&self.0.system)]
+    }
+
+    /// The same as long as the run lives.
+    pub(crate) fn roots_weakly(&self) -> [Weak<Node>; 2] {
+        [Arc::downgrade(&self.0.root), Arc::downgrade(&self.0.system)]
+    }
+
+    pub(crate) fn instruments(&self) -> &Arc<Instruments> {
+        &self.0.instruments
     }
 
     pub(super) fn system(&self) -> &Arc<Node> {

@@ -11,6 +11,7 @@
 
 mod cancel;
 mod deadlines;
+mod instruments;
 mod nurseries;
 mod runs;
 mod shields;
