@@ -105,6 +105,26 @@ mod small_jobs {
         });
     }
 
+    /// One stream of results instead of callers.
+    #[divan::bench(args = FLAVOURS, sample_count = 10, sample_size = 1)]
+    fn triune_map(bencher: Bencher<'_, '_>, flavour: &str) {
+        let bench = Bench::of(flavour);
+        let all = || {
+            bench.block_on(async {
+                let jobs = (0..JOBS).map(work_in_a_worker::with);
+                let mut results = worker::map(jobs).unordered().in_flight(CALLERS as usize);
+                let mut done = 0;
+                while let Some(result) = results.next().await {
+                    divan::black_box(result.expect("the worker lives"));
+                    done += 1;
+                }
+                assert_eq!(done, JOBS);
+            });
+        };
+        all();
+        bencher.counter(ItemsCount::new(JOBS)).bench_local(all);
+    }
+
     #[divan::bench(args = FLAVOURS, sample_count = 10, sample_size = 1)]
     fn spawn_blocking(bencher: Bencher<'_, '_>, flavour: &str) {
         by_callers(bencher, flavour, async |number| {

@@ -1,12 +1,12 @@
 //! Large arguments: 8 and 100 MiB to a worker that gives back their length. Guards the number of copies on the way.
 //!
 //! The floor is one copy through a raw Unix socket into memory that the receiver keeps. Peers and triune start from an
-//! argument that is in memory, and pay for its encoding.
+//! argument that is in memory, and pay for its encoding; shared memory is measured made anew, and kept.
 
 use divan::Bencher;
 use divan::counter::BytesCount;
 use serde_bytes::ByteBuf;
-use triune::worker;
+use triune::worker::{self, Shared};
 use triune_bench::Bench;
 use triune_bench::bare::{self, Bare, Role};
 
@@ -55,6 +55,31 @@ fn triune_copy(bencher: Bencher<'_, '_>, mib: usize) {
     let bench = Bench::current_thread();
     measure(bencher, mib, |payload| {
         bench.block_on(worker::run(length::with(payload))).expect("the worker lives")
+    });
+}
+
+#[triune::job]
+fn shared_length(payload: Shared<u8>) -> usize {
+    payload.len()
+}
+
+/// Memory that is made for each call: filled once here, mapped there.
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn triune_shared_fresh(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    measure(bencher, mib, |payload| {
+        let shared = Shared::new(&payload).expect("there is memory");
+        bench.block_on(worker::run(shared_length::with(shared))).expect("the worker lives")
+    });
+}
+
+/// The same memory for every call, mapped there already: one big input and many jobs.
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn triune_shared_kept(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    let shared = Shared::new(&payload(mib)).expect("there is memory");
+    measure(bencher, mib, |_payload| {
+        bench.block_on(worker::run(shared_length::with(shared.clone()))).expect("the worker lives")
     });
 }
 

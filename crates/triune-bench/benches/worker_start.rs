@@ -80,7 +80,8 @@ mod kill {
         };
         bencher.with_inputs(busy).bench_local_values(|child| {
             pidfd_send_signal(&child, Signal::KILL).expect("the child lives");
-            poll(&mut [PollFd::new(&child, PollFlags::IN)], None).expect("it ends");
+            let mut ended = [PollFd::new(&child, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| poll(&mut ended, None)).expect("it ends");
             waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED).expect("it is ours");
             child
         });

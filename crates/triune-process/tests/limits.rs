@@ -191,7 +191,7 @@ fn cores_niceness_and_privileges_are_those_that_were_asked_for() {
 fn cores_that_are_not_there_are_a_part_or_nothing_of_the_limit() {
     guarded(async || {
         for (cores, expected) in
-            [(vec![0, 1000], Enforcement::Partial), (vec![1000], Enforcement::Unsupported)]
+            [(vec![0, 1000, 4000], Enforcement::Partial), (vec![4000], Enforcement::Unsupported)]
         {
             let trial = Trial::start(Limits::new().cores(cores).enforce(Enforce::BestEffort)).await;
             assert_eq!(trial.report.get(Limit::Cores), Some(expected), "{}", trial.report);

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use triune::prelude::*;
-use triune::worker::{self, DeathCause, Enforce, Enforcement, Limit, Limits, LimitsError, RunError, Workers};
+use triune::worker::{
+    self, DeathCause, Enforce, Enforcement, Limit, Limits, LimitsError, RunError, Shared, Workers,
+};
 
 use super::support::{guarded, process_number};
 
@@ -138,6 +140,35 @@ fn a_job_reaches_only_the_paths_of_its_pool() {
                 let error = pool.run(read::with(path)).await.expect_err("it is out of reach");
                 assert!(error.is_app() && error.to_string().contains("ermission denied"), "{error}");
             }
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[triune::job]
+fn first(shared: Shared<u32>) -> u32 {
+    shared[0]
+}
+
+#[test]
+fn shared_memory_is_counted_by_no_limit_and_out_of_reach_with_other_paths() {
+    guarded("shared", async || {
+        let shared = Shared::new(&vec![7_u32; 32 << 20])?; // 128 MiB
+        worker::scope(Workers::new().memory_max(64 * MIB), async |pool| {
+            assert_eq!(pool.run(first::with(shared.clone())).await?, 7);
+            Ok(())
+        })
+        .await?;
+        let limits = limits().no_paths().enforce(Enforce::BestEffort);
+        worker::scope(Workers::new().limits(limits), async |pool| {
+            let outcome = pool.run(first::with(shared.clone())).await;
+            let report = pool.limits_report().expect("a worker was up");
+            if report.get(Limit::Paths) != Some(Enforcement::Unsupported) {
+                let error = outcome.expect_err("it may look into no other process");
+                assert!(matches!(error, RunError::Decode { .. }), "{error:?}");
+            }
+            assert!(pool.run(process_number::with()).await? > 0, "the pool goes on");
             Ok(())
         })
         .await

@@ -67,15 +67,11 @@ pub(crate) fn set_nice(niceness: i32) -> io::Result<()> {
 /// Lets this thread, and all that it starts, run on these cores only. Gives those that the system granted.
 pub(crate) fn set_cores(cores: &[usize]) -> io::Result<Vec<usize>> {
     let mut set = CpuSet::new();
-    for core in cores {
-        if *core >= CpuSet::MAX_CPU {
-            return Err(io::Error::other(format!("there is no core {core}")));
-        }
-        set.set(*core);
-    }
+    // A set has no place for others, which are not granted then either; the system refuses a set without any.
+    cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
     sched_setaffinity(None, &set)?;
     let granted = sched_getaffinity(None)?;
-    Ok(cores.iter().copied().filter(|core| granted.is_set(*core)).collect())
+    Ok(cores.iter().copied().filter(|core| *core < CpuSet::MAX_CPU && granted.is_set(*core)).collect())
 }
 
 pub(crate) fn set_no_new_privileges() -> io::Result<()> {
