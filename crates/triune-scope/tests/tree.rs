@@ -1,8 +1,8 @@
 //! The tree of tasks as data.
 
 use triune_scope::{
-    Activity, CancelScope, FutureExt as _, Result, Run, TaskState, Tree, move_on_after, nursery,
-    shield_unbounded, sleep, tree,
+    Activity, Awaited, CancelScope, FutureExt as _, Result, Run, Started, TaskState, TaskWait, Tree,
+    checkpoint, move_on_after, nursery, shield_unbounded, sleep, sync, tree,
 };
 
 fn find<'a>(tree: &'a Tree, name: &str) -> &'a TaskState {
@@ -146,6 +146,154 @@ async fn polls_and_busy_time_are_counted() {
         let busy = find(&tree, "busy");
         assert!(busy.busy.as_millis() >= 5 && busy.longest_poll.as_micros() >= 1900, "{tree}");
         n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_task_shows_what_it_waits_for_and_where() {
+    let (event, limiter, mutex) = (sync::Event::new(), sync::CapacityLimiter::new(0), sync::Mutex::new(()));
+    let (sender, _receiver) = sync::channel::<u8>(0);
+    let held = mutex.lock().await.unwrap();
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    nursery(async |n| {
+        let line = line!();
+        n.spawn_named("event", async { Ok(event.wait().await?) });
+        n.spawn_named("limiter", async { Ok(limiter.acquire().await.map(drop)?) });
+        n.spawn_named("mutex", async { Ok(mutex.lock().await.map(drop)?) });
+        n.spawn_named("sender", async {
+            Ok(sender.send(1).await.map_err(triune_scope::sync::SendError::without_value)?)
+        });
+        n.spawn_named("sleeper", async { Ok(triune_scope::sleep_until(until).await?) });
+        n.spawn_named("foreign", parked());
+        n.spawn_named("both", async {
+            let (one, two) = tokio::join!(event.wait(), event.wait());
+            Ok(one.and(two)?)
+        });
+        n.spawn_named(
+            "parent",
+            nursery(async |n| {
+                n.spawn_named("inner", parked());
+                Ok(())
+            }),
+        );
+        triune_testing::settle().await?;
+        let tree = tree();
+        let waits = |name: &str| find(&tree, name).waits_for.clone();
+        let mut before = line;
+        for (name, what) in [
+            ("event", "Event::wait"),
+            ("limiter", "CapacityLimiter::acquire"),
+            ("mutex", "Mutex::lock"),
+            ("sender", "Sender::send"),
+        ] {
+            let [wait] = waits(name)[..] else { panic!("{name}: {:?}", waits(name)) };
+            assert_eq!(wait.what(), Awaited::Primitive(what));
+            let place = wait.location().unwrap();
+            assert!(place.file().ends_with("tree.rs"), "{place}");
+            assert!(place.line() > before && place.line() <= before + 2, "the next one: {place}");
+            before = place.line();
+        }
+        let whats = |name| waits(name).iter().map(TaskWait::what).collect::<Vec<_>>();
+        assert_eq!(whats("sleeper"), [Awaited::Time(until)]);
+        assert_eq!(whats("foreign"), [Awaited::Foreign]);
+        assert_eq!(whats("both"), [Awaited::Primitive("Event::wait"); 2]);
+        assert_eq!(whats("parent"), [Awaited::Children]);
+        let shown = tree.to_string();
+        assert!(shown.contains("waits for Event::wait at "), "{shown}");
+        assert!(shown.contains("waits for sleep, 60.0s left"), "{shown}");
+        n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_another_names_it() {
+    nursery(async |n| {
+        let other = n.spawn_named("other", parked());
+        let id = other.id();
+        n.spawn_named("waiter", other);
+        checkpoint().await?;
+        checkpoint().await?;
+        assert_eq!(find(&tree(), "waiter").waits_for[0].what(), Awaited::Child(id));
+        n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_is_shown_no_more() {
+    let (first, second) = (sync::Event::new(), sync::Event::new());
+    nursery(async |n| {
+        n.spawn_named("task", async {
+            first.wait().await?;
+            second.wait().await?;
+            parked().await
+        });
+        for expected in [Awaited::Primitive("Event::wait"); 2].into_iter().chain([Awaited::Foreign]) {
+            triune_testing::settle().await?;
+            let tree = tree();
+            let waits = &find(&tree, "task").waits_for;
+            assert!(waits.len() == 1 && waits[0].what() == expected, "{tree}");
+            if first.is_set() { second.set() } else { first.set() }
+        }
+        n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_wait_for_the_first_and_a_wait_for_a_start_are_named() {
+    nursery(async |n| {
+        n.spawn_named("racer", triune_scope::race((parked(), parked())));
+        n.spawn_named(
+            "starter",
+            nursery(async |n| n.start(async |_started: Started<()>| parked().await).await),
+        );
+        n.spawn_named(
+            "gatherer",
+            triune_scope::as_completed([parked()], async |mut completed| {
+                completed.next().await?;
+                Ok(())
+            }),
+        );
+        triune_testing::settle().await?;
+        let tree = tree();
+        for (name, expected) in
+            [("racer", "the next to complete"), ("starter", "start"), ("gatherer", "the next to complete")]
+        {
+            let waits = &find(&tree, name).waits_for;
+            assert!(waits.len() == 1 && waits[0].what() == Awaited::Primitive(expected), "{tree}");
+        }
+        n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_clean_up_shows_only_what_it_waits_for_itself() {
+    let cleaned = sync::Event::new();
+    nursery(async |n| {
+        n.spawn_named("cleaner", async {
+            let clean = async { cleaned.wait().await.unwrap() };
+            Ok(async {}.finally(clean).await?)
+        });
+        triune_testing::settle().await?;
+        let tree = tree();
+        let waits = &find(&tree, "cleaner").waits_for;
+        assert!(waits.len() == 1 && waits[0].what() == Awaited::Primitive("Event::wait"), "{tree}");
+        cleaned.set();
         Ok(())
     })
     .await

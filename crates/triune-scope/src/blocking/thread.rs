@@ -22,6 +22,7 @@ use crate::error::{Error, PanicError, Result};
 use crate::lock::Mutex;
 use crate::probe::census;
 use crate::run::{LiveGuard, Run};
+use crate::tree::TaskWait;
 
 /// A thread job was not run, because the runtime was shut down before a thread took it up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +128,8 @@ impl<T, F> Future for Waiting<T, F> {
         if self.cancelled {
             return Poll::Pending;
         }
-        let Poll::Ready(cancelled) = self.leaf.poll(cx) else { return Poll::Pending };
+        let shown = TaskWait::on("thread job", Some(self.shared.location));
+        let Poll::Ready(cancelled) = self.leaf.poll_for(shown, cx) else { return Poll::Pending };
         self.cancelled = true;
         self.leaf = Leaf::default();
         if self.shared.withdraw() || (self.abandon && self.shared.give_up(true, cancelled.reason())) {

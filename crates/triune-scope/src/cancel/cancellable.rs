@@ -18,6 +18,7 @@ use super::node::Node;
 use super::reason::CancelReason;
 use super::scope::CancelScope;
 use crate::error::Cancelled;
+use crate::tree::TaskWait;
 
 /// What triune adds to every future.
 pub trait FutureExt: Future + Sized {
@@ -145,7 +146,7 @@ impl<F: Future> Future for Cancellable<F> {
         let this = self.project();
         if !*this.started {
             // Only the entry is a leaf's business; afterwards the boundary passes the cancel on to what is inside.
-            if let Err(cancelled) = ready!(this.leaf.poll_entry(cx)) {
+            if let Err(cancelled) = ready!(this.leaf.poll_entry(TaskWait::checkpoint(), cx)) {
                 return Poll::Ready(Err(cancelled));
             }
             *this.leaf = Leaf::default();
@@ -168,7 +169,7 @@ pub async fn checkpoint() -> Result<(), Cancelled> {
     let mut leaf = Leaf::default();
     let mut yielded = false;
     poll_fn(|cx| {
-        if let Err(cancelled) = ready!(leaf.poll_entry(cx)) {
+        if let Err(cancelled) = ready!(leaf.poll_entry(TaskWait::checkpoint(), cx)) {
             return Poll::Ready(Err(cancelled));
         }
         if std::mem::replace(&mut yielded, true) {

@@ -77,6 +77,10 @@ impl Node {
         self.raise(Flag::Entered);
     }
 
+    pub(crate) fn has_entered(&self) -> bool {
+        self.has(Flag::Entered)
+    }
+
     /// The times of a node that is polled: its spans have begun.
     ///
     /// Asked for at each poll and not only at the first: whoever sets a span just then may not see yet that the node is

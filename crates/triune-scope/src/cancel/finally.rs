@@ -121,7 +121,7 @@ impl<F: Future, C: Future> Future for Finally<F, C> {
             });
         }
         if let Some(leaf) = &mut state.leaf
-            && leaf.poll(cx).is_ready()
+            && leaf.poll_unshown(cx).is_ready()
         {
             state.leaf = None;
             state.shield.limit_hard(When::After(state.limit));

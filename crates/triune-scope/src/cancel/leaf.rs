@@ -12,6 +12,7 @@ use super::cancellable::is_cancelled;
 use super::node::Node;
 use super::reason::CancelReason;
 use crate::error::Cancelled;
+use crate::tree::TaskWait;
 
 #[derive(Debug, Default)]
 pub(crate) struct Leaf {
@@ -38,35 +39,45 @@ impl Leaf {
     /// The look at the scope with which an operation begins. Where nothing is cancelled it registers nothing, and the
     /// operation polls the leaf only if it must wait.
     #[inline]
-    pub(crate) fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
+    pub(crate) fn poll_entry(&mut self, wait: TaskWait, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
         if matches!(self.state, State::Fresh)
             && ambient::peek(|ambient| ambient.node.is_quiet()).unwrap_or(true)
         {
             return Poll::Ready(Ok(()));
         }
-        self.poll_loud_entry(cx)
+        self.poll_loud_entry(wait, cx)
     }
 
     /// As [`poll_entry`](Self::poll_entry), where there is a cancel or a clock to look at.
     #[cold]
-    fn poll_loud_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
+    fn poll_loud_entry(&mut self, wait: TaskWait, cx: &mut Context<'_>) -> Poll<Result<(), Cancelled>> {
         if matches!(self.state, State::Fresh) && !is_cancelled() {
             return Poll::Ready(Ok(()));
         }
-        match self.poll(cx) {
+        match self.poll_for(wait, cx) {
             Poll::Ready(cancelled) => Poll::Ready(Err(cancelled)),
             Poll::Pending if self.is_yielding() => Poll::Pending,
             Poll::Pending => Poll::Ready(Ok(())),
         }
     }
 
-    /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
+    /// As [`poll_for`](Self::poll_for), for what only listens for a cancel beside a wait that the tree shows anyway.
+    pub(crate) fn poll_unshown(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
+        self.poll(None, cx)
+    }
+
+    /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope. Meanwhile the
+    /// tree shows what is waited for.
+    pub(crate) fn poll_for(&mut self, wait: TaskWait, cx: &mut Context<'_>) -> Poll<Cancelled> {
+        self.poll(Some(wait), cx)
+    }
+
+    fn poll(&mut self, wait: Option<TaskWait>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         if let State::Fresh = self.state {
             self.state = match ambient::peek(|ambient| Arc::clone(&ambient.node)) {
                 None => State::Unscoped,
                 Some(node) => {
-                    let key = node.insert_leaf(cx.waker());
+                    let key = node.insert_leaf(cx.waker(), wait);
                     State::Registered { node, key, waker: cx.waker().clone() }
                 }
             };

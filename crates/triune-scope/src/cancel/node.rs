@@ -19,6 +19,7 @@ use crate::lock::Mutex;
 use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
 use crate::task_var::Vars;
+use crate::tree::TaskWait;
 use crate::tree::record::Record;
 
 /// Whether a node takes over the cancel of its parent.
@@ -80,8 +81,8 @@ struct State {
 pub(super) struct More {
     /// The nodes beneath, but for the first.
     nodes: Slab<Weak<Node>>,
-    /// The primitives that wait right here.
-    leaves: Slab<Waker>,
+    /// The primitives that wait right here, and what the tree shows of them.
+    leaves: Slab<(Waker, Option<TaskWait>)>,
     pub(super) times: Times,
     /// The shields and the nurseries with parallel children beneath in the same task.
     pub(super) holds: u32,
@@ -445,13 +446,25 @@ impl Node {
         self.state.lock().waker.as_ref().is_some_and(|last| last.will_wake(waker))
     }
 
+    /// What is waited for right here.
+    pub(crate) fn waits(&self) -> Vec<TaskWait> {
+        let state = self.state.lock();
+        state.more.iter().flat_map(|more| more.leaves.iter().filter_map(|(_, (_, wait))| *wait)).collect()
+    }
+
     /// Registers a leaf; its key stays valid until [`Node::remove_leaf`].
-    pub(crate) fn insert_leaf(&self, waker: &Waker) -> usize {
-        self.state.lock().more().leaves.insert(waker.clone())
+    pub(crate) fn insert_leaf(&self, waker: &Waker, wait: Option<TaskWait>) -> usize {
+        let mut state = self.state.lock();
+        let leaves = &mut state.more().leaves;
+        if leaves.capacity() == 0 {
+            // Most have one, and a slab makes room for four.
+            leaves.reserve_exact(1);
+        }
+        leaves.insert((waker.clone(), wait))
     }
 
     pub(crate) fn update_leaf(&self, key: usize, waker: &Waker) {
-        let old = std::mem::replace(&mut self.state.lock().more().leaves[key], waker.clone());
+        let old = std::mem::replace(&mut self.state.lock().more().leaves[key].0, waker.clone());
         drop(old);
     }
 
@@ -513,6 +526,6 @@ impl State {
     }
 
     fn leaves_beneath(&self) -> impl Iterator<Item = Waker> {
-        self.more.iter().flat_map(|more| more.leaves.iter().map(|(_, waker)| waker.clone()))
+        self.more.iter().flat_map(|more| more.leaves.iter().map(|(_, (waker, _))| waker.clone()))
     }
 }

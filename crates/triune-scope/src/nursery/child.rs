@@ -20,6 +20,7 @@ use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, 
 use crate::lock::Mutex;
 use crate::task::{TaskId, TaskInfo};
 use crate::tree::record::Task;
+use crate::tree::{Awaited, TaskWait};
 
 /// A handle on a child of a nursery; awaiting it gives the child's value.
 ///
@@ -146,7 +147,8 @@ impl<T, E: NurseryError> Future for Child<T, E> {
     type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(cancelled) = self.leaf.poll(cx) {
+        let shown = TaskWait::new(Awaited::Child(self.id()), None);
+        if let Poll::Ready(cancelled) = self.leaf.poll_for(shown, cx) {
             return Poll::Ready(Err(Error::from(cancelled).into()));
         }
         if self.leaf.is_yielding() {

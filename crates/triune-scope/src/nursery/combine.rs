@@ -22,6 +22,9 @@ use crate::cancel::{CancelReason, Cause, cancel_reason};
 use crate::error::{Cancelled, Error, Result};
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
+use crate::tree::TaskWait;
+
+const NEXT: TaskWait = TaskWait::on("the next to complete", None);
 
 /// Runs futures side by side until the first one ends, cancels the others, and waits until they have cleaned up.
 ///
@@ -174,7 +177,7 @@ impl<T> Completed<T> {
         let mut fresh = true;
         poll_fn(|cx| {
             if fresh {
-                if let Poll::Ready(cancelled) = leaf.poll(cx) {
+                if let Poll::Ready(cancelled) = leaf.poll_for(NEXT, cx) {
                     return Poll::Ready(Err(cancelled));
                 }
                 fresh = leaf.is_yielding();
@@ -232,7 +235,7 @@ impl<T> Inbox<T> {
         let old = mail.waker.replace(cx.waker().clone());
         drop(mail);
         drop(old);
-        leaf.poll(cx).map(Err)
+        leaf.poll_for(NEXT, cx).map(Err)
     }
 
     /// The values in the order of the branches, if none is missing.

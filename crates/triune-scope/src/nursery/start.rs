@@ -30,6 +30,7 @@ use crate::cancel::{CancelReason, Cause, ambient};
 use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NotStarted, NurseryError};
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
+use crate::tree::TaskWait;
 
 /// With this a child that was started by [`Nursery::start`](crate::Nursery::start) says that it is ready.
 #[must_use = "dropping it unused fails the `start`, and the child is cancelled"]
@@ -297,17 +298,16 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
 
     /// At the first poll: puts the child into the nursery.
     fn launch(&mut self, child: B, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
-        let target = &self.shared.core.node;
-        if let Some(reason) = target.cancel_reason() {
+        if let Some(reason) = self.shared.core.node.cancel_reason() {
             drop(child);
             return Poll::Ready(Err(Error::cancelled(reason).into()));
         }
-        let cancelled = self.leaf.poll(cx);
+        let cancelled = self.poll_leaf(cx);
         if self.leaf.is_yielding() && cancelled.is_pending() {
             self.child = Some(child);
             return Poll::Pending;
         }
-        self.watch = Some(Watch::new(target, Place::SameTask));
+        self.watch = Some(Watch::new(&self.shared.core.node, Place::SameTask));
         if let Err(refusal) = self.shared.push(Kind::Ordinary, child) {
             let error = match refusal {
                 Refusal::Ended => Error::new(NotStarted::closed(self.task.clone())),
@@ -319,6 +319,10 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
             return self.drain(cancelled.reason().clone(), cx);
         }
         Poll::Pending
+    }
+
+    fn poll_leaf(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
+        self.leaf.poll_for(TaskWait::on("start", Some(self.task.location())), cx)
     }
 
     /// The caller is cancelled: so is the child, and the caller waits for its end.
@@ -396,7 +400,7 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
             return Poll::Ready(value.ok_or_else(|| Error::cancelled(reason).into()));
         }
         if self.draining.is_none()
-            && let Poll::Ready(cancelled) = self.leaf.poll(cx)
+            && let Poll::Ready(cancelled) = self.poll_leaf(cx)
         {
             return self.drain(cancelled.reason().clone(), cx);
         }

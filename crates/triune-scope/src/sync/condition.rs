@@ -7,6 +7,7 @@
 //! 2. Whatever ends a wait, the lock is held again before the wait returns; that part is shielded.
 //! 3. Locks are taken condition before mutex.
 
+use std::panic::Location;
 use std::task::Waker;
 
 use super::mutex::{Core, Holder, Lock, Mutex, MutexGuard, holder};
@@ -94,9 +95,24 @@ impl Condition {
     /// # Panics
     ///
     /// If others wait for this condition with another mutex.
-    pub async fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> (MutexGuard<'a, T>, Result<(), Cancelled>) {
+    #[track_caller]
+    pub fn wait<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+    ) -> impl Future<Output = (MutexGuard<'a, T>, Result<(), Cancelled>)> {
+        self.wait_at(Location::caller(), guard)
+    }
+
+    /// # Cancel safety
+    ///
+    /// As that of [`wait`](Self::wait).
+    async fn wait_at<'a, T>(
+        &self,
+        location: &'static Location<'static>,
+        guard: MutexGuard<'a, T>,
+    ) -> (MutexGuard<'a, T>, Result<(), Cancelled>) {
         let mutex = guard.mutex;
-        let mut wait = Wait::new(Notified { condition: self, mutex, guard: Some(guard) });
+        let mut wait = Wait::new(location, Notified { condition: self, mutex, guard: Some(guard) });
         match (&mut wait).await {
             Ok(key) => {
                 let relock = Relock { condition: self, lock: Lock(mutex) };
@@ -209,6 +225,8 @@ struct Relock<'a, 'c, T> {
 impl<'a, T> Source for Relock<'a, '_, T> {
     type Output = MutexGuard<'a, T>;
 
+    const NAME: &'static str = "Condition::wait";
+
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
         self.lock.begin(waker)
     }
@@ -243,6 +261,8 @@ struct Notified<'a, 'c, T> {
 
 impl<T> Source for Notified<'_, '_, T> {
     type Output = Key;
+
+    const NAME: &'static str = "Condition::wait";
 
     fn begin(&mut self, waker: &Waker) -> Result<Key, Key> {
         let core = &self.mutex.core;

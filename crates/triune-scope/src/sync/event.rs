@@ -1,6 +1,7 @@
 //! [`Event`]: something that happens once.
 
 use crate::lock::atomic::{AtomicBool, Ordering};
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -80,8 +81,9 @@ impl Event {
     /// # Errors
     ///
     /// [`Cancelled`] if the scope around it is cancelled before the event happens.
-    pub async fn wait(&self) -> Result<(), Cancelled> {
-        Wait::new(Happens(&self.0)).await
+    #[track_caller]
+    pub fn wait(&self) -> impl Future<Output = Result<(), Cancelled>> {
+        Wait::new(Location::caller(), Happens(&self.0))
     }
 
     /// How many tasks wait.
@@ -94,6 +96,8 @@ struct Happens<'a>(&'a Inner);
 
 impl Source for Happens<'_> {
     type Output = ();
+
+    const NAME: &'static str = "Event::wait";
 
     fn begin(&mut self, waker: &Waker) -> Result<(), Key> {
         if self.0.set.load(Ordering::Acquire) {

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -162,8 +163,9 @@ impl CapacityLimiter {
     ///
     /// [`AcquireError::Cancelled`] if the scope around it is cancelled before there is a token,
     /// [`AcquireError::AlreadyBorrowed`] if this task has a token.
-    pub async fn acquire(&self) -> Result<Token, AcquireError> {
-        self.acquire_for(Borrower::current()).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<Token, AcquireError>> {
+        self.acquire_at(Location::caller(), Borrower::current)
     }
 
     /// Waits for a token for somebody, see [`acquire`](Self::acquire).
@@ -176,8 +178,27 @@ impl CapacityLimiter {
     ///
     /// [`AcquireError::Cancelled`] if the scope around it is cancelled before there is a token,
     /// [`AcquireError::AlreadyBorrowed`] if the borrower has a token.
-    pub async fn acquire_for(&self, borrower: impl Into<Borrower>) -> Result<Token, AcquireError> {
-        match Wait::new(Acquire { limiter: self, borrower: borrower.into() }).await {
+    #[track_caller]
+    pub fn acquire_for<B>(
+        &self,
+        borrower: B,
+    ) -> impl Future<Output = Result<Token, AcquireError>> + use<'_, B>
+    where
+        B: Into<Borrower>,
+    {
+        let borrower = borrower.into();
+        self.acquire_at(Location::caller(), || borrower)
+    }
+
+    /// # Cancel safety
+    ///
+    /// As that of [`acquire`](Self::acquire).
+    async fn acquire_at(
+        &self,
+        location: &'static Location<'static>,
+        borrower: impl FnOnce() -> Borrower,
+    ) -> Result<Token, AcquireError> {
+        match Wait::new(location, Acquire { limiter: self, borrower: borrower() }).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(borrower)) => Err(AcquireError::AlreadyBorrowed(borrower)),
             Err(cancelled) => Err(AcquireError::Cancelled(cancelled)),
@@ -367,6 +388,8 @@ impl Acquire<'_> {
 
 impl Source for Acquire<'_> {
     type Output = Result<Token, Borrower>;
+
+    const NAME: &'static str = "CapacityLimiter::acquire";
 
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
         match self.limiter.try_acquire_for(self.borrower.clone()) {

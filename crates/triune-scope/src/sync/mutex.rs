@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::task::Waker;
 
 use super::WouldBlock;
@@ -85,8 +86,9 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// [`Cancelled`] if the scope around it is cancelled before the lock is free.
-    pub async fn lock(&self) -> Result<MutexGuard<'_, T>, Cancelled> {
-        Wait::new(Lock(self)).await
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = Result<MutexGuard<'_, T>, Cancelled>> {
+        Wait::new(Location::caller(), Lock(self))
     }
 
     /// Takes the lock if it is free.
@@ -201,6 +203,8 @@ pub(super) struct Lock<'a, T>(pub(super) &'a Mutex<T>);
 
 impl<'a, T> Source for Lock<'a, T> {
     type Output = MutexGuard<'a, T>;
+
+    const NAME: &'static str = "Mutex::lock";
 
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
         let holder = holder();

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -72,8 +73,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Cancelled`] if the scope around it is cancelled before there is a permit.
-    pub async fn acquire(&self) -> Result<Permit, Cancelled> {
-        Wait::new(Acquire(&self.0)).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<Permit, Cancelled>> {
+        Wait::new(Location::caller(), Acquire(&self.0))
     }
 
     /// Takes a permit if there is one.
@@ -163,6 +165,8 @@ impl Acquire<'_> {
 
 impl Source for Acquire<'_> {
     type Output = Permit;
+
+    const NAME: &'static str = "Semaphore::acquire";
 
     fn begin(&mut self, waker: &Waker) -> Result<Permit, Key> {
         let mut state = self.0.state.lock();

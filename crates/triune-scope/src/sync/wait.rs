@@ -9,16 +9,21 @@
 //! 4. Only a wait that must wait registers in its scope: one that is served at once costs a look.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::queue::Key;
 use crate::cancel::leaf::Leaf;
 use crate::error::Cancelled;
+use crate::tree::TaskWait;
 
 /// What is waited for. The methods take the primitive's lock themselves.
 pub(super) trait Source {
     type Output;
+
+    /// What the tree calls the wait.
+    const NAME: &'static str;
 
     /// Takes what is there, or queues with `waker`.
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key>;
@@ -42,6 +47,8 @@ pub(super) trait Source {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     leaf: Leaf,
+    /// Where the wait was called.
+    location: Option<&'static Location<'static>>,
     stage: Stage,
 }
 
@@ -59,10 +66,11 @@ impl Progress {
         source: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Output, Cancelled>> {
+        let shown = TaskWait::on(S::NAME, self.location);
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Fresh => {
                 self.stage = Stage::Fresh;
-                if let Err(cancelled) = ready!(self.leaf.poll_entry(cx)) {
+                if let Err(cancelled) = ready!(self.leaf.poll_entry(shown, cx)) {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(cancelled));
                 }
@@ -86,7 +94,7 @@ impl Progress {
             },
             Stage::Over => panic!("a wait is not polled after its end"),
         }
-        let cancelled = ready!(self.leaf.poll(cx));
+        let cancelled = ready!(self.leaf.poll_for(shown, cx));
         let output = self.withdraw(source);
         output.iter().for_each(|output| source.keep(output));
         Poll::Ready(output.ok_or(cancelled))
@@ -116,8 +124,9 @@ pub(super) struct Wait<S: Source> {
 }
 
 impl<S: Source> Wait<S> {
-    pub(super) fn new(source: S) -> Self {
-        Self { progress: Progress::default(), source }
+    /// `location` is where the caller of the primitive waits.
+    pub(super) fn new(location: &'static Location<'static>, source: S) -> Self {
+        Self { progress: Progress { location: Some(location), ..Progress::default() }, source }
     }
 }
 

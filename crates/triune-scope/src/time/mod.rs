@@ -6,16 +6,20 @@ pub(crate) mod timer;
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 pub use timeout::{fail_after, fail_at, move_on_after, move_on_at};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::cancel::leaf::Leaf;
-use crate::cancel::{FutureExt, checkpoint, shield_within};
+use crate::cancel::{checkpoint, shield_within};
 use crate::error::Cancelled;
+use crate::tree::{Awaited, TaskWait};
 
 /// Waits for `duration`, on tokio's clock (which tests can pause).
 ///
@@ -30,11 +34,15 @@ use crate::error::Cancelled;
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
-pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
-    if duration.is_zero() {
-        return checkpoint().await;
+#[track_caller]
+pub fn sleep(duration: Duration) -> impl Future<Output = Result<(), Cancelled>> {
+    let location = Location::caller();
+    async move {
+        if duration.is_zero() {
+            return checkpoint().await;
+        }
+        nap(tokio::time::sleep(duration), location).await
     }
-    tokio::time::sleep(duration).cancellable().await
 }
 
 /// Waits until `deadline`, on tokio's clock (which tests can pause). A deadline in the past is a [`checkpoint`].
@@ -50,11 +58,36 @@ pub async fn sleep(duration: Duration) -> Result<(), Cancelled> {
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
-pub async fn sleep_until(deadline: Instant) -> Result<(), Cancelled> {
-    if deadline <= Instant::now() {
-        return checkpoint().await;
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> impl Future<Output = Result<(), Cancelled>> {
+    let location = Location::caller();
+    async move {
+        if deadline <= Instant::now() {
+            return checkpoint().await;
+        }
+        nap(tokio::time::sleep_until(deadline), location).await
     }
-    tokio::time::sleep_until(deadline).cancellable().await
+}
+
+/// # Cancel safety
+///
+/// As [`sleep`].
+async fn nap(sleep: Sleep, location: &'static Location<'static>) -> Result<(), Cancelled> {
+    let shown = TaskWait::new(Awaited::Time(sleep.deadline()), Some(location));
+    let mut sleep = pin!(sleep);
+    let mut leaf = Leaf::default();
+    let mut entered = false;
+    poll_fn(|cx| {
+        if !entered {
+            ready!(leaf.poll_entry(shown, cx))?;
+            entered = true;
+        }
+        match sleep.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => leaf.poll_for(shown, cx).map(Err),
+        }
+    })
+    .await
 }
 
 /// Waits until the scope around it is cancelled. It never returns `Ok`.
@@ -66,9 +99,11 @@ pub async fn sleep_until(deadline: Instant) -> Result<(), Cancelled> {
 /// # Errors
 ///
 /// [`Cancelled`] when the scope around it is cancelled.
-pub async fn sleep_forever() -> Result<Infallible, Cancelled> {
+#[track_caller]
+pub fn sleep_forever() -> impl Future<Output = Result<Infallible, Cancelled>> {
+    let shown = TaskWait::on("sleep_forever", Some(Location::caller()));
     let mut leaf = Leaf::default();
-    Err(std::future::poll_fn(|cx| leaf.poll(cx)).await)
+    poll_fn(move |cx| leaf.poll_for(shown, cx).map(Err))
 }
 
 /// Runs async clean-up for at most `max` where no cancel from around it is seen.

@@ -10,10 +10,14 @@
 //! 3. A snapshot holds plain data, no handle: keeping it keeps nothing alive.
 //! 4. Ticks become time only when somebody reads them, by the ratio since the first task: nothing is calibrated at the
 //!    start, because worker processes start in less than a millisecond.
+//! 5. What a task waits for is what its leaves have registered for their cancel: it is written when a wait parks and goes
+//!    with the registration, and no poll pays for it.
 
 pub(crate) mod record;
 mod snapshot;
 pub(crate) mod ticks;
+mod waits;
 pub(crate) mod walk;
 
 pub use snapshot::{Activity, TaskState, Tree, tree};
+pub use waits::{Awaited, TaskWait};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::record::Record;
+use super::waits::{Awaited, TaskWait};
 use super::walk;
 use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
@@ -29,6 +30,8 @@ pub struct TaskState {
     pub parent: Option<TaskId>,
     /// What it does.
     pub activity: Activity,
+    /// What it waits for: nothing while it is new or runs, and several things if it waits for them at once.
+    pub waits_for: Vec<TaskWait>,
     /// How often it was polled to the end of the poll.
     pub polls: u64,
     /// For how long it was polled in all.
@@ -89,13 +92,21 @@ pub fn tree() -> Tree {
 impl Tree {
     /// Walks from `roots` down, parents before children.
     pub(crate) fn of(roots: Vec<Arc<Node>>) -> Self {
-        let mut tasks = Vec::new();
-        walk::each(roots, |node, (parent, depth): (Option<TaskId>, usize)| match node.record() {
-            Some(record) => {
-                tasks.push(TaskState::of(node, record, parent, depth));
-                (Some(record.id()), depth + 1)
+        let mut tasks: Vec<TaskState> = Vec::new();
+        walk::each(roots, |node, above: Option<(usize, usize)>| {
+            let own = match node.record() {
+                Some(record) => {
+                    let parent = above.map(|(parent, _)| tasks[parent].info.id());
+                    let depth = above.map_or(0, |(_, depth)| depth + 1);
+                    tasks.push(TaskState::of(node, record, parent, depth));
+                    Some((tasks.len() - 1, depth))
+                }
+                None => above,
+            };
+            if let Some(task) = own.and_then(|(own, _)| tasks.get_mut(own)) {
+                task.add_waits(node);
             }
-            None => (parent, depth),
+            own
         });
         Self { tasks }
     }
@@ -127,6 +138,7 @@ impl TaskState {
             info: TaskInfo::clone(record),
             parent,
             activity: Activity::of(record),
+            waits_for: Vec::new(),
             polls: record.polls(),
             busy: record.busy(),
             longest_poll: record.longest_poll(),
@@ -134,6 +146,28 @@ impl TaskState {
             deadline: if node.is_cancelled() { None } else { node.effective_deadline() },
             held: node.is_held(),
             depth,
+        }
+    }
+
+    /// Adds what is waited for at a node of this task.
+    fn add_waits(&mut self, node: &Node) {
+        if self.activity != Activity::Idle {
+            return;
+        }
+        let waits = node.waits();
+        if !waits.is_empty() {
+            self.waits_for.extend(waits);
+            return;
+        }
+        // A scope that was not entered yet, or that of daemons, polls nothing.
+        if node.record().is_none() && !node.has_entered() {
+            return;
+        }
+        let beneath = node.nodes_beneath();
+        if beneath.is_empty() {
+            self.waits_for.push(TaskWait::new(Awaited::Foreign, None));
+        } else if beneath.iter().all(|node| node.record().is_some()) {
+            self.waits_for.push(TaskWait::new(Awaited::Children, None));
         }
     }
 }
@@ -153,7 +187,11 @@ impl fmt::Display for TaskState {
         write!(f, "{}  polls {}  busy {:.1?}  {}", self.info, self.polls, self.busy, self.info.location())?;
         match self.activity {
             Activity::New => f.write_str("  new")?,
-            Activity::Idle => {}
+            Activity::Idle => {
+                for (index, wait) in self.waits_for.iter().enumerate() {
+                    write!(f, "{}{wait}", if index == 0 { "  waits for " } else { ", " })?;
+                }
+            }
             Activity::Running(time) => write!(f, "  running for {time:.1?}")?,
         }
         if let Some(reason) = &self.cancelled {

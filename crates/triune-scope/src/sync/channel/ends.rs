@@ -2,6 +2,7 @@
 
 use crate::lock::atomic::{AtomicBool, Ordering};
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -85,8 +86,16 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`SendError`], with the value: the scope around it was cancelled, this sender was closed, or all receivers are.
-    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let mut wait = Wait::new(Send { end: &self.end, value: Some(value) });
+    #[track_caller]
+    pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        self.send_at(Location::caller(), value)
+    }
+
+    /// # Cancel safety
+    ///
+    /// As that of [`send`](Self::send).
+    async fn send_at(&self, location: &'static Location<'static>, value: T) -> Result<(), SendError<T>> {
+        let mut wait = Wait::new(location, Send { end: &self.end, value: Some(value) });
         let kind = match (&mut wait).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(refusal)) => refusal.into(),
@@ -184,10 +193,14 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`RecvError`]: the scope around it was cancelled, this receiver was closed, or the channel has ended.
-    pub async fn recv(&self) -> Result<T, RecvError> {
-        match Wait::new(Recv { end: &self.end }).await {
-            Ok(received) => received.map_err(RecvError::from),
-            Err(cancelled) => Err(RecvError::Cancelled(cancelled)),
+    #[track_caller]
+    pub fn recv(&self) -> impl Future<Output = Result<T, RecvError>> {
+        let wait = Wait::new(Location::caller(), Recv { end: &self.end });
+        async move {
+            match wait.await {
+                Ok(received) => received.map_err(RecvError::from),
+                Err(cancelled) => Err(RecvError::Cancelled(cancelled)),
+            }
         }
     }
 
@@ -200,8 +213,10 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`Cancelled`] if the scope around it is cancelled before a value comes.
-    pub async fn recv_or_end(&self) -> Result<Option<T>, Cancelled> {
-        Wait::new(Recv { end: &self.end }).await.map(Result::ok)
+    #[track_caller]
+    pub fn recv_or_end(&self) -> impl Future<Output = Result<Option<T>, Cancelled>> {
+        let wait = Wait::new(Location::caller(), Recv { end: &self.end });
+        async move { wait.await.map(Result::ok) }
     }
 
     /// Receives a value if there is one.
@@ -302,6 +317,8 @@ impl<T> Send<'_, T> {
 impl<T> Source for Send<'_, T> {
     type Output = Result<(), Refusal>;
 
+    const NAME: &'static str = "Sender::send";
+
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
         let value = self.value.take().expect("a send begins once");
         let mut state = self.end.shared.state.lock();
@@ -356,6 +373,8 @@ impl<T> Recv<'_, T> {
 
 impl<T> Source for Recv<'_, T> {
     type Output = Result<T, Refusal>;
+
+    const NAME: &'static str = "Receiver::recv";
 
     fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
         let mut state = self.end.shared.state.lock();
