@@ -49,7 +49,10 @@ impl Drop for Hold {
 }
 
 /// Lasts for `grace`, not counting the time of holds, and never ends within one.
-pub(crate) async fn grace(grace: Duration) {
+///
+/// # Cancel safety
+/// Dropping it loses nothing.
+pub async fn grace(grace: Duration) {
     let mut holds = HOLDS.subscribe();
     let mut left = grace;
     loop {

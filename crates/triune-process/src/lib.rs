@@ -87,6 +87,7 @@ pub use tree::tree_cookie;
 #[doc(hidden)]
 pub mod __private {
     //! What the macros of this crate expand to; not for direct use.
+    pub use crate::hold::grace;
     pub use linkme;
 }
 

@@ -1,6 +1,11 @@
 //! Real children of this crate, from their start to their end. One binary, because they share their roles.
 
+mod guardian;
+mod hold;
 mod identity;
+mod many;
+mod outlaws;
+mod output;
 mod parent_gone;
 mod signals;
 mod start;

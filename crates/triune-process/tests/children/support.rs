@@ -105,6 +105,7 @@ fn report(boot: Boot) -> u8 {
         format!("build {:x?}", triune_process::build_id()),
         format!("stdin {}", std::fs::read_link("/proc/self/fd/0").unwrap_or_default().display()),
         format!("comm {}", std::fs::read_to_string("/proc/self/comm").unwrap_or_default().trim_end()),
+        format!("folder {}", std::env::current_dir().unwrap_or_default().display()),
         format!("first {}", std::env::args().next().unwrap_or_default()),
     ];
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,0 +1,173 @@
+//! `kill -9` of each process, in each phase.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use triune_testing::{LeakGuard, ProcessInfo, wait_gone, wait_until};
+
+use crate::program::PHASES;
+
+/// What the tree may take: a second, and the grace of its actors (500 ms) once on each level beneath the root.
+const LIMIT: Duration = Duration::from_millis(1000 + 2 * 500);
+
+/// How long the rest of the program may take to end by itself: the ladder of each level as well, on a busy machine.
+const NOT_FOR_EVER: Duration = Duration::from_secs(10);
+
+/// The program, running, and all of its processes.
+struct Program {
+    root: Child,
+    output: BufReader<ChildStdout>,
+    tag: String,
+    pids: Vec<(String, u32)>,
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+impl Program {
+    fn start(phase: &str) -> Self {
+        let tag = format!("{}-{phase}-{:?}", std::process::id(), Instant::now());
+        #[expect(clippy::disallowed_methods, reason = "a root of its own")]
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "program::the_program", "--ignored", "--nocapture"]);
+        let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).env("RUST_BACKTRACE", "0");
+        let mut root =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let output = BufReader::new(root.stdout.take().unwrap());
+        let mut program = Self { pids: vec![("root".to_owned(), root.id())], root, output, tag };
+        program.listen(phase);
+        program
+    }
+
+    /// Listens until everything is in place.
+    fn listen(&mut self, phase: &str) {
+        let mut waits_for = vec!["ready", "pid busy"];
+        match phase {
+            "in a call" => waits_for.push("hanging"),
+            "cleaning up" => waits_for.extend(["hanging", "cleaning up"]),
+            _ => {}
+        }
+        while !waits_for.is_empty() {
+            let mut line = String::new();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "{phase}: the program ended too early");
+            if let Some((label, pid)) = line.trim().strip_prefix("pid ").and_then(|rest| rest.split_once(' '))
+            {
+                self.pids.push((label.to_owned(), pid.parse().unwrap()));
+            }
+            waits_for.retain(|word| !line.starts_with(word));
+            if phase == "cleaning up" && waits_for == ["cleaning up"] {
+                signal(self.root.id(), Signal::TERM);
+            }
+        }
+        let guardian = self.tagged().into_iter().find(|process| process.command == "triune:guardian");
+        self.pids.push(("guardian".to_owned(), guardian.expect("a tree has one").pid));
+        if phase == "booting" {
+            let boots = || self.tagged().iter().any(|process| process.command.starts_with("triune:/slow"));
+            assert!(wait_until(NOT_FOR_EVER, boots));
+        }
+    }
+
+    /// Every process that was started by the program, directly or not, and lives.
+    fn tagged(&self) -> Vec<ProcessInfo> {
+        let entry = format!("TEST_TAG={}\0", self.tag);
+        let pids = std::fs::read_dir("/proc").unwrap();
+        let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let ours = pids.filter(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.windows(entry.len()).any(|window| window == entry.as_bytes())
+        });
+        ours.filter_map(ProcessInfo::of).filter(|process| process.state != 'Z').collect()
+    }
+
+    fn pid(&self, label: &str) -> u32 {
+        self.pids
+            .iter()
+            .find(|(known, _)| known == label)
+            .unwrap_or_else(|| panic!("no {label}: {:?}", self.pids))
+            .1
+    }
+
+    /// Kills a process. Gives what the program said afterwards.
+    fn kill(mut self, victim: &str, phase: &str) -> String {
+        let everything = self.tagged();
+        let strays = everything.iter().filter(|process| process.command == "sleep 1000").count();
+        assert_eq!(strays, 1, "{everything:#?}");
+        let killed = kill_process(Pid::from_raw(self.pid(victim).cast_signed()).unwrap(), Signal::KILL);
+        // A cancel kills a busy worker at once.
+        assert!(
+            killed.is_ok() || (victim, phase) == ("busy", "cleaning up"),
+            "{victim}, {phase}: {killed:?}"
+        );
+        if victim == "idle" && phase != "cleaning up" {
+            // Nobody misses it. So the program is told to end.
+            signal(self.root.id(), Signal::TERM);
+        }
+        let ended = wait_until(NOT_FOR_EVER, || self.root.try_wait().unwrap().is_some());
+        if !ended {
+            let left = self.tagged();
+            left.iter().for_each(|process| signal(process.pid, Signal::KILL));
+            self.root.wait().unwrap();
+            panic!("{victim}, {phase}: the program waits for ever: {left:#?}");
+        }
+        let gone = wait_gone(&everything, if victim == "root" { LIMIT } else { Duration::from_secs(1) });
+        let left = self.tagged();
+        left.iter().for_each(|process| signal(process.pid, Signal::KILL));
+        assert!(gone.is_ok() && left.is_empty(), "{victim}, {phase}: {gone:?} {left:#?}");
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+fn row(victim: &str) {
+    let guard = LeakGuard::new();
+    for phase in PHASES {
+        let text = Program::start(phase).kill(victim, phase);
+        let outcome = text.lines().find_map(|line| line.strip_prefix("outcome "));
+        match victim {
+            "root" => assert_eq!(outcome, None, "{phase}"),
+            // Nobody misses it; and what is cancelled already may end either way.
+            "idle" => {}
+            _ if phase == "cleaning up" => {}
+            _ => {
+                let outcome = outcome.unwrap_or_else(|| panic!("{victim}, {phase}: {text}"));
+                // The types are looked at in `odd_ends`, where the test is the root.
+                assert!(outcome.contains(" died while "), "{victim}, {phase}: {outcome}");
+            }
+        }
+    }
+    guard.finish();
+}
+
+#[test]
+fn a_killed_root_leaves_nothing() {
+    row("root");
+}
+
+#[test]
+fn a_killed_guardian_leaves_nothing_and_is_noticed() {
+    row("guardian");
+}
+
+#[test]
+fn a_killed_actor_in_the_middle_leaves_nothing_and_is_noticed() {
+    row("middle");
+}
+
+#[test]
+fn a_killed_leaf_leaves_nothing_and_is_noticed() {
+    row("leaf");
+}
+
+#[test]
+fn a_killed_busy_worker_leaves_nothing_and_is_noticed() {
+    row("busy");
+}
+
+#[test]
+fn a_killed_idle_worker_leaves_nothing_and_is_not_missed() {
+    row("idle");
+}
