@@ -185,7 +185,9 @@ fn keep(connection: Arc<Connection>, mut child: Child) -> io::Result<()> {
     thread.spawn(move || {
         // Unknown where SIGCHLD is ignored, or somebody waits for any child.
         let exit = child.wait().map_or(Exit::Unknown, sys::exit_of_status);
-        if exit != Exit::Code(0) {
+        let said_goodbye =
+            sys::receive_message(connection.socket.as_fd(), &mut [0; 8]).is_ok_and(|message| message.len > 0);
+        if exit != Exit::Code(0) && !said_goodbye {
             mourn(&connection, exit);
         }
         let mut current = current();

@@ -78,6 +78,10 @@ impl Guardian {
         loop {
             self.settle();
             if self.is_done() {
+                if let Some((root, _)) = &self.root {
+                    // A goodbye, for a root that cannot learn our status. One that is gone does not need it.
+                    let _gone = sys::send_message(root.as_fd(), &[2], &[]);
+                }
                 return Ok(());
             }
             for source in self.wait()? {
