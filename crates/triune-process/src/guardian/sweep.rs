@@ -18,6 +18,8 @@ pub(super) struct Strays {
     dying: BTreeSet<u64>,
     /// There are some that nobody has marked.
     unmarked: bool,
+    /// Some have died while we looked, and others may have come to us instead.
+    unsettled: bool,
 }
 
 impl Strays {
@@ -25,7 +27,11 @@ impl Strays {
     pub(super) fn kill(wards: &BTreeMap<u64, Ward>, depth: usize) -> Self {
         let mut found = Self::default();
         let is_ward = |listed: u32| wards.values().any(|ward| ward.listed == listed && !ward.has_ended());
-        for stray in sys::living_children(depth, is_ward) {
+        let Some(strays) = sys::living_children(depth, is_ward) else {
+            // One has just died, and its children are ours in a moment. The end of it wakes us.
+            return Self { unsettled: true, ..found };
+        };
+        for stray in strays {
             let mark = mark_of(stray.listed);
             match mark.map(|mark| (mark, wards.get(&mark))) {
                 Some((_, Some(origin))) if !origin.has_ended() => continue,
@@ -40,12 +46,12 @@ impl Strays {
 
     /// Whether none is left that an ended child with this mark might have to wait for.
     pub(super) fn are_gone_from(&self, mark: u64) -> bool {
-        !self.unmarked && !self.dying.contains(&mark)
+        !self.unmarked && !self.unsettled && !self.dying.contains(&mark)
     }
 
     /// Whether there is nothing that has yet to die.
     pub(super) fn is_empty(&self) -> bool {
-        self.dying.is_empty() && !self.unmarked
+        self.dying.is_empty() && !self.unmarked && !self.unsettled
     }
 }
 

@@ -20,15 +20,17 @@ pub(crate) struct ChildEntry {
 /// The children of this process that have not ended, but for those that `is_known` (by their numbers in `/proc`). This
 /// process must have one thread only.
 ///
+/// `None` if one of them has ended while we looked: what it has left may not be in the list. Its end is yet to be told.
+///
 /// `depth` is that of [`namespace_depth`].
-pub(crate) fn living_children(depth: usize, is_known: impl Fn(u32) -> bool) -> Vec<ChildEntry> {
+pub(crate) fn living_children(depth: usize, is_known: impl Fn(u32) -> bool) -> Option<Vec<ChildEntry>> {
     let listed: Vec<u32> = match fs::read_to_string("/proc/thread-self/children") {
         Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
         // A kernel without CONFIG_PROC_CHILDREN.
         Err(_) => children_by_scan(),
     };
     let unknown = listed.into_iter().filter(|listed| !is_known(*listed));
-    unknown.filter_map(|listed| living(listed, depth)).collect()
+    unknown.map(|listed| living(listed, depth)).collect()
 }
 
 fn living(listed: u32, depth: usize) -> Option<ChildEntry> {
