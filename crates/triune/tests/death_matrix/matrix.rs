@@ -92,9 +92,10 @@ impl Program {
 
     /// Kills a process. Gives what the program said afterwards.
     fn kill(mut self, victim: &str, phase: &str) -> String {
+        // The shell that started it does not wait until it has become what it will be.
+        let escaped = || self.tagged().iter().any(|process| process.command == "sleep 1000");
+        assert!(wait_until(NOT_FOR_EVER, escaped), "{:#?}", self.tagged());
         let everything = self.tagged();
-        let strays = everything.iter().filter(|process| process.command == "sleep 1000").count();
-        assert_eq!(strays, 1, "{everything:#?}");
         let killed = kill_process(Pid::from_raw(self.pid(victim).cast_signed()).unwrap(), Signal::KILL);
         // A cancel kills a busy worker at once.
         assert!(
