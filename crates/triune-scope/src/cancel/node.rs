@@ -352,7 +352,10 @@ impl Node {
                 return Walk::Stop;
             }
             if !visit.is_self && node.is_own_task() {
-                tasks.push(Arc::clone(node));
+                // Else the canceller was first, and tells it.
+                if !node.is_cancelled() {
+                    tasks.push(Arc::clone(node));
+                }
                 return Walk::Stop;
             }
             if !node.raise(Flag::Passed) {
@@ -369,7 +372,6 @@ impl Node {
             visit.state.leaves_beneath().for_each(|waker| wakers.push(waker));
             Walk::Descend
         });
-        // Does nothing where the canceller was first.
         for task in tasks {
             task.spread(&reason);
         }
