@@ -17,6 +17,7 @@ use super::permit::Permit;
 use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::Node;
+use crate::cancel::wake::wake_all;
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{Error, PanicError, Result};
 use crate::lock::Mutex;
@@ -155,6 +156,10 @@ impl<T, F> Shared<T, F> {
         if let Stage::Done(_) = state.stage
             && let Stage::Done(end) = std::mem::replace(&mut state.stage, Stage::Over)
         {
+            // Unless the thread has given it up: whoever reads the end goes on, and nothing of the job is alive then.
+            let hold = state.hold.take();
+            drop(state);
+            drop(hold);
             return Poll::Ready(end);
         }
         let old = state.waker.replace(cx.waker().clone());
@@ -236,10 +241,15 @@ impl<T, F> Shared<T, F> {
             return;
         }
         state.stage = Stage::Done(end);
-        let (waker, hold) = (state.waker.take(), state.hold.take());
+        let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        drop(hold);
+        // After the wake, so that a pass for which the hold is gone finds the end. Under the lock, so that it is gone for
+        // whoever has read the end; a stranded wait never does.
+        let mut state = self.state.lock();
+        let held = state.hold.take().map(Hold::release);
+        drop(state);
+        held.into_iter().for_each(wake_all);
     }
 
     fn log_orphan(&self, end: End<T>) {

@@ -6,6 +6,7 @@
 //! 2. Whoever was held, and is cancelled, is woken then.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::node::Node;
 use super::wake::wake_all;
@@ -64,8 +65,14 @@ impl Node {
     }
 }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
+impl Hold {
+    /// Gives the nodes up; what is returned must be woken, outside of every lock.
+    #[must_use = "what was held may be parked where nothing else wakes it"]
+    pub(crate) fn release(mut self) -> Vec<Waker> {
+        self.give_up()
+    }
+
+    fn give_up(&mut self) -> Vec<Waker> {
         for node in &self.nodes {
             node.change_more(|more| {
                 more.holds -= 1;
@@ -74,6 +81,14 @@ impl Drop for Hold {
         }
         // What was held may be parked where nothing else wakes it (tests: `stranded`).
         let free = self.nodes.iter().filter(|node| node.is_cancelled() && !node.is_held());
-        wake_all(free.filter_map(|node| node.waker()).collect());
+        let wakers = free.filter_map(|node| node.waker()).collect();
+        self.nodes.clear();
+        wakers
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        wake_all(self.give_up());
     }
 }
