@@ -17,8 +17,9 @@ impl Tally {
     /// Adds what one runner printed (libtest, rustdoc or nextest) and whether it ended well.
     pub(crate) fn add(&mut self, output: &str, success: bool) {
         for line in output.lines().map(plain) {
+            // What a failed test printed is repeated by nextest, indented, with the result of its one test.
             let summary = line.trim_start();
-            if summary.starts_with("test result:") || summary.starts_with("Summary [") {
+            if line.starts_with("test result:") || summary.starts_with("Summary [") {
                 self.passed += count_before(summary, "passed");
                 self.failed += count_before(summary, "failed");
                 self.failed += count_before(summary, "exec failed");
@@ -76,6 +77,15 @@ mod tests {
         tally.add("test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n", true);
         assert_eq!(tally, Tally { passed: 25, failed: 4, broken: true });
         assert_eq!(tally.line(), "25 passed, 4 failed");
+    }
+
+    #[test]
+    fn a_failed_test_that_nextest_repeats_counts_once() {
+        let mut tally = Tally::default();
+        let repeated = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out\n";
+        let summary = "     Summary [   0.1s] 3 tests run: 2 passed, 1 failed, 0 skipped\n";
+        tally.add(&[repeated, repeated, summary].concat(), false);
+        assert_eq!(tally, Tally { passed: 2, failed: 1, broken: true });
     }
 
     #[test]
