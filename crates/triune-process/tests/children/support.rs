@@ -84,13 +84,15 @@ fn parent(boot: Boot) -> u8 {
     })
 }
 
-/// Leaves a foreign process in its group, says that process's number, and exits.
+/// Leaves a foreign process in its group, says that process's number, and exits when it is told that it was seen.
 fn background(boot: Boot) -> u8 {
     #[expect(clippy::disallowed_methods, reason = "stands for what a user's code may do")]
     let mut sleep = std::process::Command::new("sleep");
     #[expect(clippy::zombie_processes, reason = "that it is left behind is the point")]
     let child = sleep.arg("1000").stdin(std::process::Stdio::null()).spawn().expect("sleep exists");
-    boot.into_link().write_all(&child.id().to_le_bytes()).expect("the parent listens");
+    let mut link = boot.into_link();
+    link.write_all(&child.id().to_le_bytes()).expect("the parent listens");
+    link.read_exact(&mut [0]).expect("the parent answers");
     0
 }
 

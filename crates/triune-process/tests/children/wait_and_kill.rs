@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "stands for what a user's code may do")]
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use crate::support::{SOON, block_on, leak_checked, read_pid, start, start_ready};
 use tokio::task::JoinSet;
@@ -103,6 +103,7 @@ fn a_child_takes_what_it_left_in_its_group_with_it() {
     leak_checked(async {
         let (process, mut link) = start("background", "background").await;
         let left = read_pid(&mut link);
+        link.write_all(b"s").unwrap();
         assert_eq!(process.wait().await, Exit::Code(0));
         wait_gone(&[left], SOON).unwrap();
     });
