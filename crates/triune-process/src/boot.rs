@@ -104,12 +104,12 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     let Some(role) = ROLES.iter().find(|role| role.name == marker.role) else {
         fail_boot(&format!("this program has no role `{}`; link the crate that registers it", marker.role));
     };
-    if guardian::is_guardian(role) {
+    if guardian::is_guardian(role.name) {
         // What a library of the root has left open would stay open for as long as the tree lives.
         sys::close_all_but_standard();
     }
     let membership = Membership::own();
-    if let Some(membership) = membership.as_ref().filter(|_| !guardian::is_guardian(role)) {
+    if let Some(membership) = membership.as_ref().filter(|_| !guardian::is_guardian(role.name)) {
         join_tree(membership, marker);
     }
     let link = match sys::take_link() {

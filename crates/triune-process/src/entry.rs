@@ -52,7 +52,7 @@ static REACHED: AtomicBool = AtomicBool::new(false);
 /// In a process that [`spawn`](crate::spawn) started, it never returns: the process plays its role and exits. In every
 /// other process it returns at once, and from then on this process may spawn. Calling it again does nothing.
 ///
-/// What stands before the call runs in every child too. It may be called inside of a `#[tokio::main]`, which then costs
+/// What stands before the call runs in every child too, except in the guardian. It may be called inside of a `#[tokio::main]`, which then costs
 /// each child that runtime's start.
 ///
 /// ```
@@ -78,6 +78,19 @@ pub fn init() {
     }
 }
 
+/// Sends a guardian into its role before `main`, whatever the program's own entry is.
+///
+/// A guardian blocks all signals and makes namespaces, which both need a process of one thread; where the program calls
+/// [`init`](crate::init) inside of a `#[tokio::main]`, there would be some by then. Every other process looks at one
+/// variable and goes on: its role begins where the program wants it to.
+extern "C" fn enter_guardian() {
+    if marker::is_of(crate::guardian::is_guardian) {
+        init_from_constructor();
+    }
+}
+
+crate::constructor!(enter_guardian);
+
 /// [`init`] for a constructor, that is, before `main`: nothing unwinds out of it.
 ///
 /// Not for direct use: [`constructor!`](crate::constructor) calls it.
@@ -96,6 +109,9 @@ pub extern "C" fn init_from_constructor() {
 #[macro_export]
 macro_rules! constructor {
     () => {
+        $crate::constructor!($crate::init_from_constructor);
+    };
+    ($function:path) => {
         const _: () = {
             #[used]
             #[cfg_attr(
@@ -104,7 +120,7 @@ macro_rules! constructor {
             )]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
             #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
-            static TRIUNE_ENTRY: extern "C" fn() = $crate::init_from_constructor;
+            static TRIUNE_ENTRY: extern "C" fn() = $function;
         };
     };
 }

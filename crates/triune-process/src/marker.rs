@@ -4,7 +4,7 @@
 //! its *first argument* also says so, which foreign programs set to their own name. Whether the parent is still there
 //! is a separate question: a child whose parent died in between must not run the program's `main` as if it were the root.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::containment::Containment;
@@ -93,6 +93,17 @@ impl Membership {
     pub(crate) fn own() -> Option<Self> {
         std::env::var(MEMBERSHIP).ok().as_deref().and_then(Self::decode)
     }
+}
+
+/// Whether the environment asks for a role of which `wanted` says yes. Cheap; whether it is meant for this process, only
+/// [`identify`] tells.
+pub(crate) fn is_of(wanted: impl FnOnce(&str) -> bool) -> bool {
+    let marker = std::env::var_os(CHILD);
+    marker
+        .as_deref()
+        .and_then(OsStr::to_str)
+        .and_then(Marker::decode)
+        .is_some_and(|marker| wanted(&marker.role))
 }
 
 /// The first argument of the child called `name`.

@@ -32,8 +32,8 @@ static GUARDIAN: Role = Role { name: ROLE, main };
 static OUTER: Role = Role { name: OUTER_ROLE, main: outer };
 
 /// Whether a role is that of a guardian.
-pub(crate) fn is_guardian(role: &Role) -> bool {
-    [ROLE, OUTER_ROLE].contains(&role.name)
+pub(crate) fn is_guardian(role: &str) -> bool {
+    [ROLE, OUTER_ROLE].contains(&role)
 }
 
 fn main(boot: Boot) -> u8 {
