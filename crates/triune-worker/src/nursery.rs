@@ -11,8 +11,8 @@ pub trait NurseryWorkerExt {
     /// Runs a job in a worker process, as a child: if it fails, the siblings are cancelled; if the nursery is cancelled,
     /// the worker is killed and reaped before the nursery returns.
     ///
-    /// The error of the child is a [`RunError`](crate::RunError). For a job that must not be cancelled, or that needs a
-    /// name, spawn [`run`](crate::run) with its options instead.
+    /// The child is called as the function is, and its error is a [`RunError`](crate::RunError). For a job that must not be
+    /// cancelled, or that needs a name of its own, spawn [`run`](crate::run) with its options instead.
     ///
     /// ```
     /// use triune_scope::nursery;
@@ -40,6 +40,6 @@ pub trait NurseryWorkerExt {
 impl NurseryWorkerExt for Nursery<'_> {
     #[track_caller]
     fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O> {
-        self.spawn(async move { Ok(run(job).await?) })
+        self.spawn_named(job.name(), async move { Ok(run(job).await?) })
     }
 }

@@ -57,6 +57,7 @@ fn the_death_of_a_worker_fails_the_nursery_with_a_typed_error() {
         let gate = Gate::new()?;
         let error = nursery(async |n| {
             let job = n.run_in_worker(spin::with(gate.path()));
+            assert!(job.name().ends_with("::spin"), "a child is called as its function is: {}", job.name());
             kill(&gate.arrival().await?.process);
             job.await
         })
