@@ -7,10 +7,15 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::yield_now;
+use tokio::time::Instant;
 use triune_scope::blocking::{self, Blocking};
-use triune_scope::{CancelScope, Outcome, Run, Started, nursery, shield, shield_unbounded, sleep, sync};
+use triune_scope::{
+    CancelScope, Error, FutureExt as _, Outcome, Result, Run, Started, bracket, nursery, shield,
+    shield_unbounded, sleep, sync,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -86,6 +91,89 @@ are_passed! {
         Ok(())
     });
     a_wait_for_a_time: sleep(Duration::from_secs(5000));
+    a_clean_up: ready(()).finally(pending::<()>()).within(Duration::from_millis(20));
+    a_clean_up_in_a_clean_up: {
+        let inner = ready(()).finally(shield_unbounded(pending::<()>()));
+        ready(()).finally(inner).within(Duration::from_millis(20))
+    };
+    a_shielded_nursery: nursery(async |n| {
+        n.spawn(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+        n.spawn_task(async { Ok(sleep(Duration::from_secs(5000)).await?) });
+        pending::<()>().await;
+        Ok(())
+    }).shielded(Duration::from_millis(20));
+    a_clean_up_in_a_shielded_nursery: nursery(async |_n| {
+        ready(()).finally(pending::<()>()).within(Duration::from_millis(20)).await?;
+        Ok(())
+    }).shielded(Duration::from_millis(20));
+}
+
+/// As [`is_passed`], but the cancel is first, and what is stranded begins in a cancelled scope.
+async fn is_passed_by_an_earlier_cancel<F: Future>(future: F) {
+    let scope = CancelScope::new();
+    let end = ends(&scope, async {
+        scope.cancel("before");
+        let mut stranded = Box::pin(future);
+        strand(stranded.as_mut()).await;
+        pending::<()>().await;
+        drop(stranded);
+    });
+    assert!(end.await.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_begins_in_a_cancelled_scope_and_is_stranded_ends_in_time() {
+    let start = Instant::now();
+    let limit = Duration::from_secs(3);
+    is_passed_by_an_earlier_cancel(ready(()).finally(pending::<()>()).within(limit)).await;
+    assert_eq!(start.elapsed(), limit);
+    let release = async |()| shield_unbounded(pending::<Result>()).await;
+    is_passed_by_an_earlier_cancel(bracket(async { Ok::<_, Error>(()) }, async |()| Ok(()), release)).await;
+    assert_eq!(start.elapsed(), limit + Duration::from_secs(10));
+    let open = nursery(async |_n| pending::<Result>().await).shielded(limit);
+    is_passed_by_an_earlier_cancel(open).await;
+    assert_eq!(start.elapsed(), 2 * limit + Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_in_a_child_that_strands_it_ends_in_time_and_so_does_the_nursery() {
+    let start = Instant::now();
+    let open = nursery(async |n| {
+        n.spawn(async {
+            let mut stranded = Box::pin(sleep(Duration::from_secs(5000)).finally(pending::<()>()));
+            strand(stranded.as_mut()).await;
+            // The wait of its own ends with the cancel, and then it is left alone.
+            let _cut = sleep(Duration::from_secs(5000)).await;
+            strand(stranded.as_mut()).await;
+            pending::<Result>().await
+        });
+        yield_now().await;
+        n.cancel("now");
+        Ok(())
+    });
+    tokio::time::timeout(LIMIT, open).await.expect("the nursery ends").unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_stranded_clean_up_begins_once() {
+    let start = Instant::now();
+    let (outer, inner) = (CancelScope::new(), CancelScope::new());
+    let end = ends(&outer, async {
+        inner
+            .run(async {
+                let mut stranded = Box::pin(ready(()).finally(pending::<()>()));
+                strand(stranded.as_mut()).await;
+                inner.cancel("first");
+                shield(Duration::from_secs(5), sleep(Duration::from_secs(4)).map(drop)).await.ok();
+                outer.cancel("second");
+                pending::<()>().await;
+                drop(stranded);
+            })
+            .await
+    });
+    assert!(end.await.done().is_some_and(|inner| inner.is_cancelled()));
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
 
 #[tokio::test]

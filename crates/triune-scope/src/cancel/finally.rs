@@ -2,8 +2,8 @@
 //!
 //! 1. The clean-up begins as soon as the work has ended, in whatever way, in the same poll; so a cancel finds either
 //!    the work or the shield of the clean-up, and nothing in between.
-//! 2. The limit of the clean-up begins when a cancel is seen: an undisturbed clean-up may take its time. One that is stranded
-//!    (polled by nobody any more) sees none, and holds up what is around it as an unbounded shield does.
+//! 2. The limit of the clean-up begins with the cancel: an undisturbed clean-up may take its time. It is a limit of the
+//!    shield, which needs no poll to end: a clean-up that is stranded (polled by nobody any more) is dropped in time.
 
 use std::any::Any;
 use std::fmt;
@@ -17,9 +17,8 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::boundary::{Boundary, heir};
-use super::deadline::When;
-use super::leaf::Leaf;
 use super::node::{Inherit, Node};
+use super::patience::{Patience, Then};
 use super::reason::CancelReason;
 use crate::error::{Cancelled, Error, Result};
 use crate::time::Elapsed;
@@ -34,7 +33,9 @@ pin_project! {
     ///
     /// A cancel cannot skip the clean-up. Foreign code that drops this future (`select!`, `timeout`) does skip it, as
     /// does the end of a grace ([`CancelScope::cancel_with_grace`](crate::CancelScope::cancel_with_grace)): nothing can
-    /// await in a destructor. That is logged.
+    /// await in a destructor. So does a cancel while nobody polls the future any more (a `select!` that took it by reference
+    /// has ended): before the clean-up has begun it is dropped as any other future, afterwards when its limit is over. All
+    /// of that is logged.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Finally<F: Future, C> {
         #[pin]
@@ -58,8 +59,6 @@ struct State<T> {
     shield: Arc<Node>,
     end: Option<End<T>>,
     limit: Duration,
-    /// Sees the cancel around, as long as the clean-up has no limit.
-    leaf: Option<Leaf>,
     location: &'static Location<'static>,
     started: bool,
     done: bool,
@@ -78,15 +77,7 @@ impl<F: Future, C: Future> Finally<F, C> {
         Self {
             work: Some(Boundary::around_foreign(heir(), work)),
             cleanup: Some(Boundary::nested(Arc::clone(&shield), cleanup)),
-            state: State {
-                shield,
-                end: None,
-                limit: LIMIT,
-                leaf: Some(Leaf::default()),
-                location,
-                started: false,
-                done: false,
-            },
+            state: State { shield, end: None, limit: LIMIT, location, started: false, done: false },
         }
     }
 
@@ -119,17 +110,11 @@ impl<F: Future, C: Future> Future for Finally<F, C> {
                 (End::Panic(payload), _) | (_, Err(payload)) => End::Panic(payload),
                 (end, Ok(())) => end,
             });
-        }
-        if let Some(leaf) = &mut state.leaf
-            && leaf.poll_unshown(cx).is_ready()
-        {
-            state.leaf = None;
-            state.shield.limit_hard(When::After(state.limit));
+            state.shield.bear(Patience { limit: state.limit, then: Then::Drop });
         }
         let cleanup = this.cleanup.as_mut().as_pin_mut();
         let cleaned = ready!(cleanup.expect("a future is not polled after it has ended").poll(cx));
         this.cleanup.set(None);
-        state.leaf = None;
         state.done = true;
         if cleaned.is_err() {
             tracing::warn!(at = %state.location, limit = ?state.limit, "an async clean-up did not end in time and was dropped");

@@ -52,19 +52,6 @@ impl Node {
     }
 }
 
-impl Node {
-    /// A shield's own hold on what is above it; void when the shield's limit has passed, polled or not.
-    pub(crate) fn keep_shielding(&self, hold: Hold) {
-        self.change_more(|more| more.shielding = Some(hold));
-    }
-
-    /// The shield has ended.
-    pub(crate) fn stop_shielding(&self) {
-        let hold = self.change_more(|more| more.shielding.take());
-        drop(hold);
-    }
-}
-
 impl Hold {
     /// Gives the nodes up; what is returned must be woken, outside of every lock.
     #[must_use = "what was held may be parked where nothing else wakes it"]

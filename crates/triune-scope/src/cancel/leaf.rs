@@ -61,18 +61,9 @@ impl Leaf {
         }
     }
 
-    /// As [`poll_for`](Self::poll_for), for what only listens for a cancel beside a wait that the tree shows anyway.
-    pub(crate) fn poll_unshown(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
-        self.poll(None, cx)
-    }
-
     /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope. Meanwhile the
     /// tree shows what is waited for.
     pub(crate) fn poll_for(&mut self, wait: TaskWait, cx: &mut Context<'_>) -> Poll<Cancelled> {
-        self.poll(Some(wait), cx)
-    }
-
-    fn poll(&mut self, wait: Option<TaskWait>, cx: &mut Context<'_>) -> Poll<Cancelled> {
         if let State::Fresh = self.state {
             self.state = match ambient::peek(|ambient| Arc::clone(&ambient.node)) {
                 None => State::Unscoped,

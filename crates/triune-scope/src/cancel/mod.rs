@@ -3,9 +3,9 @@
 //! # Parts
 //!
 //! * [`node`]: one boundary in the tree: flags, reason, what is registered beneath. Pure data and locks. [`hold`]: what
-//!   keeps nodes from being dropped.
-//! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, the only thing here that
-//!   needs a runtime, and only where a time was set.
+//!   keeps nodes from being dropped; [`patience`]: for how long a shield does.
+//! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, which with `time::alarm`, the
+//!   timer of a shield, is the only thing here that needs a runtime, and only where a time was set.
 //! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
 //!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel. [`seat`]: where it sits.
@@ -62,6 +62,7 @@ pub(crate) mod map;
 #[cfg(all(test, shuttle))]
 mod model;
 pub(crate) mod node;
+pub(crate) mod patience;
 mod reason;
 mod scope;
 mod seat;

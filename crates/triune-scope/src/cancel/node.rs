@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::deadline::Times;
 use super::flags::{Flag, Flags};
-use super::hold::Hold;
+use super::patience::Shielding;
 use super::reason::CancelReason;
 use super::wake::wake_all;
 use crate::lock::Mutex;
@@ -47,7 +47,7 @@ pub(super) enum Walk {
 /// What a walk knows of the node that it visits, under that node's lock.
 #[derive(Debug)]
 pub(super) struct Visit<'a> {
-    is_self: bool,
+    pub(super) is_self: bool,
     /// A shield beneath the node where the walk began.
     pub(super) enters_shield: bool,
     state: &'a mut State,
@@ -82,14 +82,14 @@ pub(super) struct More {
     /// The nodes beneath, but for the first.
     nodes: Slab<Weak<Node>>,
     /// The primitives that wait right here, and what the tree shows of them.
-    leaves: Slab<(Waker, Option<TaskWait>)>,
+    leaves: Slab<(Waker, TaskWait)>,
     pub(super) times: Times,
     /// The shields and the nurseries with parallel children beneath in the same task.
     pub(super) holds: u32,
     /// Those of the holds that even a hard stop waits for.
     pub(super) firm_holds: u32,
-    /// Of a shield: what it holds above.
-    pub(super) shielding: Option<Hold>,
+    /// Of a shield: what it holds above, and for how long.
+    pub(super) shielding: Option<Box<Shielding>>,
     /// How much was beneath when it was counted last, see [`Node::has_less_beneath`].
     counted: Option<usize>,
     vars: Vars,
@@ -172,6 +172,8 @@ impl Node {
         }
         if parent.is_hard() {
             self.harden_beneath(&parent.reason());
+        } else if self.is_shield() && parent.is_cancelled() {
+            self.lose_patience(&parent.reason());
         }
     }
 
@@ -336,7 +338,8 @@ impl Node {
         drop(void);
     }
 
-    /// Wakes every boundary and leaf beneath in the same task, deepest first; only the first call does.
+    /// Wakes every boundary and leaf beneath in the same task, deepest first, and tells the shields there that their time
+    /// begins; only the first call does.
     ///
     /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
     /// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
@@ -347,8 +350,12 @@ impl Node {
         let reason = self.reason();
         let mut wakers = Vec::new();
         let mut tasks = Vec::new();
+        let mut shields = Vec::new();
         self.walk(|node, visit| {
             if visit.enters_shield {
+                if visit.state.is_patient() {
+                    shields.push(Arc::clone(node));
+                }
                 return Walk::Stop;
             }
             if !visit.is_self && node.is_own_task() {
@@ -377,6 +384,9 @@ impl Node {
         }
         wakers.reverse();
         wake_all(wakers);
+        for shield in shields {
+            shield.lose_patience(&reason);
+        }
     }
 
     /// Visits this node and what is beneath, each under its own lock, parents first.
@@ -451,11 +461,11 @@ impl Node {
     /// What is waited for right here.
     pub(crate) fn waits(&self) -> Vec<TaskWait> {
         let state = self.state.lock();
-        state.more.iter().flat_map(|more| more.leaves.iter().filter_map(|(_, (_, wait))| *wait)).collect()
+        state.more.iter().flat_map(|more| more.leaves.iter().map(|(_, (_, wait))| *wait)).collect()
     }
 
     /// Registers a leaf; its key stays valid until [`Node::remove_leaf`].
-    pub(crate) fn insert_leaf(&self, waker: &Waker, wait: Option<TaskWait>) -> usize {
+    pub(crate) fn insert_leaf(&self, waker: &Waker, wait: TaskWait) -> usize {
         let mut state = self.state.lock();
         let leaves = &mut state.more().leaves;
         if leaves.capacity() == 0 {
@@ -519,6 +529,11 @@ impl State {
             FIRST => self.first.take(),
             key => self.more.as_mut()?.nodes.try_remove(key as usize - 1),
         }
+    }
+
+    /// Whether this is a shield whose time begins with a cancel.
+    fn is_patient(&self) -> bool {
+        self.more.as_ref().and_then(|more| more.shielding.as_deref()).is_some_and(Shielding::is_patient)
     }
 
     /// The nodes beneath that are still alive. Whoever drops them must not hold this node's lock.

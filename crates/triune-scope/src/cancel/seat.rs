@@ -129,10 +129,10 @@ impl Nested {
             }
             Entry::Nested(node) => match ambient::peek(Ambient::inherit) {
                 Some((above, task, vars)) => {
-                    node.link(&above, Place::SameTask);
                     if node.is_shield() {
                         node.keep_shielding(above.hold(Grip::Soft));
                     }
+                    node.link(&above, Place::SameTask);
                     (node, task, vars)
                 }
                 None => (node, None, Vars::default()),

@@ -236,7 +236,8 @@ macro_rules! nursery_future {
 
             /// Shields the nursery from a cancel from around it for at most `max`, counted from that cancel (or
             /// from the start, if it came before). Then the cancel comes through, and children may clean up as
-            /// after any other. [`Nursery::cancel`] is not affected.
+            /// after any other; also if nobody polls the nursery any more, which is dropped then.
+            /// [`Nursery::cancel`] is not affected.
             ///
             /// # Panics
             ///

@@ -1,15 +1,14 @@
 //! Looking at a scope from beside it: [`Watch`], and the bounded shield of a nursery that is made of it.
 
-use std::future::Future as _;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::cancel::CancelReason;
 use crate::cancel::boundary::heir;
-use crate::cancel::hold::{Grip, Hold};
+use crate::cancel::hold::Grip;
 use crate::cancel::node::{Inherit, Node, Place};
+use crate::cancel::patience::{Patience, Then};
 
 /// Sees the cancel of a scope that the code need not be in: a node of its own beneath it. Does not count as a delivery.
 pub(super) struct Watch {
@@ -42,10 +41,9 @@ pub(super) struct Grace {
 }
 
 struct Above {
+    shield: Arc<Node>,
+    /// For where no boundary is above whose pass would meet the shield.
     watch: Watch,
-    /// What is above must not be dropped while the nursery cleans up.
-    _hold: Hold,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Grace {
@@ -53,23 +51,40 @@ impl Grace {
         Self { max, above: None }
     }
 
-    /// Puts the nursery beneath `above`, with a shield in between: a cancel comes through here.
+    /// Puts the nursery beneath `above`, with a shield in between.
     pub(super) fn enter(&mut self, node: &Arc<Node>, above: &Arc<Node>, place: Place) {
         let shield = Node::new(Inherit::No);
-        shield.link(above, place);
+        shield.bear(Patience { limit: self.max, then: Then::Admit });
+        if place == Place::SameTask {
+            // What is above must not be dropped while the nursery works on.
+            shield.keep_shielding(above.hold(Grip::Soft));
+        }
         shield.enter();
-        let hold = shield.hold(Grip::Soft);
         node.link(&shield, Place::SameTask);
-        self.above = Some(Above { watch: Watch::new(above, place), _hold: hold, timer: None });
+        shield.link(above, place);
+        self.above = Some(Above { shield, watch: Watch::new(above, place) });
     }
 
-    /// Passes the cancel on when it is time.
-    pub(super) fn poll(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
-        let Some(above) = &mut self.above else { return };
-        let Poll::Ready(reason) = above.watch.poll(cx) else { return };
-        let timer = above.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.max)));
-        if timer.is_elapsed() || timer.as_mut().poll(cx).is_ready() {
-            node.cancel(reason);
+    /// The nursery is polled by somebody else.
+    pub(super) fn register(&self, waker: &Waker) {
+        if let Some(above) = &self.above {
+            above.shield.set_waker(waker);
         }
+    }
+
+    /// Looks at what is above.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(above) = &mut self.above
+            && let Poll::Ready(reason) = above.watch.poll(cx)
+        {
+            above.shield.lose_patience(&reason);
+        }
+    }
+}
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        self.shield.stop_shielding();
+        self.shield.unlink();
     }
 }

@@ -121,6 +121,9 @@ impl State {
         }
         core.set_waker(waker);
         core.node.set_waker(waker);
+        if let Some(grace) = &self.grace {
+            grace.register(waker);
+        }
         self.waker = Some(waker.clone());
         if let Some(ambient) = &mut self.ambient {
             ambient.rehome();
@@ -131,7 +134,7 @@ impl State {
     pub(super) fn poll_times(&mut self, core: &Core, cx: &mut Context<'_>) {
         self.timer.poll(&core.node, cx);
         if let Some(grace) = &mut self.grace {
-            grace.poll(&core.node, cx);
+            grace.poll(cx);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Time on tokio's clock: [`sleep`] and its kin, the limits of time, and the bounded [`shield`].
 
+pub(crate) mod alarm;
 mod timeout;
 pub(crate) mod timer;
 

@@ -7,16 +7,12 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
 use crate::cancel::node::Node;
-
-/// How much too early a timer of tokio may be.
-const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Option<Alarm>);
@@ -25,65 +21,20 @@ pub(crate) struct Timer(Option<Alarm>);
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// Of a shield: its limit holds also if nobody polls it.
-    expiry: Option<Expiring>,
-}
-
-#[derive(Debug)]
-struct Expiring {
-    inner: Waker,
-    waker: Waker,
-}
-
-/// Ends a shield whose time is over on the spot, then wakes whoever polls it: that may be a combinator that polls it no
-/// more, and what is around the shield waits for its end.
-struct Expiry {
-    shield: Weak<Node>,
-    at: Instant,
-    inner: Waker,
-}
-
-impl Wake for Expiry {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(shield) = self.shield.upgrade()
-            && self.at <= Instant::now() + TICK
-        {
-            shield.expire(self.at);
-        }
-        self.inner.wake_by_ref();
-    }
 }
 
 impl Alarm {
     fn new(at: Instant) -> Self {
-        Self { at, sleep: Box::pin(tokio::time::sleep_until(at)), expiry: None }
+        Self { at, sleep: Box::pin(tokio::time::sleep_until(at)) }
     }
 
     fn move_to(&mut self, at: Instant) {
         self.sleep.as_mut().reset(at);
         self.at = at;
-        self.expiry = None;
     }
 
-    fn poll(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut sleep = tokio::task::coop::unconstrained(self.sleep.as_mut());
-        if !node.is_shield() {
-            return Pin::new(&mut sleep).poll(cx);
-        }
-        let inner = cx.waker();
-        let (shield, at) = (Arc::downgrade(node), self.at);
-        let expiry = match &mut self.expiry {
-            Some(expiry) if expiry.inner.will_wake(inner) => expiry,
-            other => {
-                let waker = Waker::from(Arc::new(Expiry { shield, at, inner: inner.clone() }));
-                other.insert(Expiring { inner: inner.clone(), waker })
-            }
-        };
-        Pin::new(&mut sleep).poll(&mut Context::from_waker(&expiry.waker))
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut tokio::task::coop::unconstrained(self.sleep.as_mut())).poll(cx)
     }
 }
 
@@ -96,6 +47,12 @@ impl Timer {
     }
 
     fn poll_times(&mut self, node: &Arc<Node>, cx: &mut Context<'_>) {
+        if node.is_shield() {
+            // Its limit holds also if nobody polls it, so the node has an alarm of its own.
+            node.notice_time();
+            node.guard_limit();
+            return;
+        }
         // Again after each alarm: behind the deadline there may be a hard limit.
         loop {
             node.notice_time();
@@ -111,7 +68,7 @@ impl Timer {
                 }
                 none => none.insert(Alarm::new(at)),
             };
-            match alarm.poll(node, cx) {
+            match alarm.poll(cx) {
                 Poll::Pending => return,
                 // The timer's ticks are coarser than the clock: it may be early by less than one.
                 Poll::Ready(()) if Instant::now() < at => {
@@ -126,7 +83,7 @@ impl Timer {
 
     /// Whether the node now waits for another moment than this timer does.
     pub(crate) fn is_stale(&self, node: &Node) -> bool {
-        node.has_times() && node.next_alarm() != self.0.as_ref().map(|alarm| alarm.at)
+        node.has_times() && !node.is_shield() && node.next_alarm() != self.0.as_ref().map(|alarm| alarm.at)
     }
 
     pub(crate) fn stop(&mut self) {
