@@ -4,13 +4,15 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use crate::entry::{ROLES, Role, fail_boot};
 use crate::exit::{exit_code, exit_now};
-use crate::marker::{Marker, Membership};
+use crate::fork::FORK_SERVER;
+use crate::marker::{self, Marker, Membership};
 use crate::{guardian, lifeline, limits, sys, tree};
 
 /// What a child knows when it begins its role: who it is, who its parent is, and its end of the link.
@@ -22,9 +24,26 @@ pub struct Boot {
     /// The process that started this one in the system's eyes, if it is the parent that owns the link.
     watched_parent: Option<u32>,
     nonce: u64,
+    /// The parent in the system's eyes.
+    pub(crate) system_parent: u32,
+    /// In a fork server: where its orders come from.
+    pub(crate) orders: Option<OwnedFd>,
 }
 
 impl Boot {
+    /// That of a child which a fork server has made.
+    pub(crate) fn forked(
+        link: UnixStream,
+        role: &'static str,
+        name: String,
+        owner: u32,
+        guardian: u32,
+        mark: u64,
+    ) -> Self {
+        let (watched_parent, orders) = (None, None);
+        Self { link, role, name, parent: owner, watched_parent, nonce: mark, system_parent: guardian, orders }
+    }
+
     /// The role that this process plays.
     #[must_use]
     pub fn role(&self) -> &'static str {
@@ -116,6 +135,7 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
         Ok(link) => link,
         Err(error) => fail_boot(&format!("standard input of this child is not its link: {error}")),
     };
+    let orders = (role.name == FORK_SERVER).then(take_orders);
     sys::seal_descriptors();
     sys::set_process_name(&format!("triune:{name}"));
     if let Err(why) = limits::apply_own() {
@@ -123,9 +143,23 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     }
     let parent = membership.as_ref().map_or(marker.parent, |membership| membership.owner);
     let watched_parent = membership.is_none().then_some(marker.parent);
-    let boot = Boot { link, role: role.name, name, parent, watched_parent, nonce: marker.nonce };
+    let (nonce, system_parent) = (marker.nonce, marker.parent);
+    begin(role, Boot { link, role: role.name, name, parent, watched_parent, nonce, system_parent, orders })
+}
+
+/// Plays a role to its end, which is that of the process.
+pub(crate) fn begin(role: &Role, boot: Boot) -> ! {
     // Not `_exit`: exit handlers write coverage and profiles.
     std::process::exit(i32::from(play(role, boot)))
+}
+
+/// Takes the socket by which a fork server gets its orders.
+fn take_orders() -> OwnedFd {
+    let number = std::env::var(marker::FORKS).ok().and_then(|number| number.parse().ok());
+    match number.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)).and_then(sys::take_socket) {
+        Ok(orders) => orders,
+        Err(error) => fail_boot(&format!("there is nobody to take orders from: {error}")),
+    }
 }
 
 /// Takes our place beneath the guardian: it is our parent, and we die with it.

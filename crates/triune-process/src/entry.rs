@@ -52,7 +52,8 @@ static REACHED: AtomicBool = AtomicBool::new(false);
 /// In a process that [`spawn`](crate::spawn) started, it never returns: the process plays its role and exits. In every
 /// other process it returns at once, and from then on this process may spawn. Calling it again does nothing.
 ///
-/// What stands before the call runs in every child too, except in the guardian. It may be called inside of a `#[tokio::main]`, which then costs
+/// What stands before the call runs in every child too, except in the guardian, in a fork server and in what that one
+/// makes. It may be called inside of a `#[tokio::main]`, which then costs
 /// each child that runtime's start.
 ///
 /// ```
@@ -78,18 +79,18 @@ pub fn init() {
     }
 }
 
-/// Sends a guardian into its role before `main`, whatever the program's own entry is.
+/// Sends a guardian and a fork server into their roles before `main`, whatever the program's own entry is.
 ///
-/// A guardian blocks all signals and makes namespaces, which both need a process of one thread; where the program calls
-/// [`init`](crate::init) inside of a `#[tokio::main]`, there would be some by then. Every other process looks at one
-/// variable and goes on: its role begins where the program wants it to.
-extern "C" fn enter_guardian() {
-    if marker::is_of(crate::guardian::is_guardian) {
+/// A guardian blocks all signals and makes namespaces, a fork server forks: all of that needs a process of one thread, and
+/// where the program calls [`init`](crate::init) inside of a `#[tokio::main]`, there would be some by then. Every other
+/// process looks at one variable and goes on: its role begins where the program wants it to.
+extern "C" fn enter_early() {
+    if marker::is_of(|role| crate::guardian::is_guardian(role) || role == crate::fork::FORK_SERVER) {
         init_from_constructor();
     }
 }
 
-crate::constructor!(enter_guardian);
+crate::constructor!(enter_early);
 
 /// [`init`] for a constructor, that is, before `main`: nothing unwinds out of it.
 ///

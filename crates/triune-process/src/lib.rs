@@ -38,6 +38,7 @@ mod entry;
 mod error;
 mod exit;
 mod finish;
+mod fork;
 mod guardian;
 mod hold;
 mod hook;
@@ -68,6 +69,7 @@ pub use entry::{ROLES, Role, init, init_from_constructor};
 pub use error::{StartError, StartErrorKind};
 pub use exit::{Exit, exit_code, exit_now, signal_name};
 pub use finish::finish;
+pub use fork::{FORK_SERVER, ForkServer, Forks, ForksError};
 pub use hold::{Hold, hold, is_held};
 pub use image::build_id;
 pub use limits::{

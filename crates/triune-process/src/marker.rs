@@ -14,6 +14,8 @@ pub(crate) const CHILD: &str = "TRIUNE_CHILD";
 pub(crate) const NAME: &str = "TRIUNE_NAME";
 pub(crate) const TREE: &str = "TRIUNE_TREE";
 pub(crate) const MEMBERSHIP: &str = "TRIUNE_GUARD";
+/// For a fork server: the descriptor by which it gets its orders.
+pub(crate) const FORKS: &str = "TRIUNE_FORKS";
 const VERSION: &str = "1";
 
 /// What a parent tells its child about itself, as the value of `TRIUNE_CHILD`: `version:role:parent pid:nonce`.
@@ -40,6 +42,9 @@ pub(crate) enum Identity {
 }
 
 impl Marker {
+    /// The length of the nonce, with which the text ends.
+    pub(crate) const NONCE_LEN: usize = 16;
+
     pub(crate) fn encode(&self) -> String {
         format!("{VERSION}:{}:{}:{:016x}", self.role, self.parent, self.nonce)
     }

@@ -68,7 +68,7 @@ fn start_blocking(spec: Spec) -> io::Result<(Process, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let (outputs, stdout, stderr) = Outputs::open(stdio, &name)?;
     let marker = Marker { role: role.to_owned(), parent: std::process::id(), nonce: tree::random() };
-    let streams = Streams { stdin: theirs.into(), stdout, stderr };
+    let streams = Streams { stdin: theirs.into(), stdout, stderr, forks: None };
     let child =
         Plan { name: &name, marker, membership: None, env, folder: folder.as_deref(), streams }.start()?;
     let pid = child.id();

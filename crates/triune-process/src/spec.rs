@@ -44,7 +44,7 @@ impl Spec {
     }
 
     /// Sets an environment variable for the child. The variables of triune itself (`TRIUNE_CHILD`, `TRIUNE_NAME`,
-    /// `TRIUNE_TREE`, `TRIUNE_GUARD`) cannot be set.
+    /// `TRIUNE_TREE`, `TRIUNE_GUARD`, `TRIUNE_FORKS`) cannot be set.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
         self
@@ -83,15 +83,27 @@ impl Spec {
     /// The whole environment of the child, as `KEY=value`.
     pub(crate) fn environment(&self) -> Vec<OsString> {
         let mut env = tree::environment();
-        let limits = self.limits.to_variable();
-        let own = [(&limits.0, &limits.1)];
-        for (key, value) in self.env.iter().map(|(key, value)| (key, value)).chain(own) {
-            let mut entry = key.clone();
+        for (key, value) in self.own_variables() {
+            let mut entry = key;
             entry.push("=");
             env.retain(|other| !other.as_bytes().starts_with(entry.as_bytes()));
             entry.push(value);
             env.push(entry);
         }
         env
+    }
+
+    /// What it adds to the environment, as `KEY=value`.
+    pub(crate) fn changes(&self) -> Vec<OsString> {
+        let entries = self.own_variables().map(|(mut entry, value)| {
+            entry.push("=");
+            entry.push(value);
+            entry
+        });
+        entries.collect()
+    }
+
+    fn own_variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.env.iter().cloned().chain([self.limits.to_variable()])
     }
 }

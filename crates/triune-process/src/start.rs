@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,7 +19,13 @@ pub(crate) struct Streams {
     pub(crate) stdin: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    /// For a fork server: where its orders come from. Only the guardian, which starts nothing else at the same time, may
+    /// hand one on.
+    pub(crate) forks: Option<OwnedFd>,
 }
+
+/// The room that a fork server leaves behind its first argument, for those of its children (see `fork`).
+const ROOM: usize = 64;
 
 /// Everything that makes a child.
 #[derive(Debug)]
@@ -42,7 +48,8 @@ impl Plan<'_> {
     /// absolute program. The test `every_start_takes_the_vfork_path` looks at the system calls.
     pub(crate) fn start(self) -> io::Result<std::process::Child> {
         let Self { name, marker, membership, env, folder, streams } = self;
-        let Streams { stdin, stdout, stderr } = streams;
+        let Streams { stdin, stdout, stderr, forks } = streams;
+        let forks = forks.map(|forks| sys::inheritable_copy(forks.as_fd())).transpose()?;
         #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
         let mut command = Command::new(sys::program()?);
         command.arg0(marker::first_argument(name)).env_clear();
@@ -59,11 +66,15 @@ impl Plan<'_> {
             .env(marker::NAME, name)
             .env(marker::TREE, tree::tree_cookie())
             .env_remove(marker::MEMBERSHIP)
+            .env_remove(marker::FORKS)
             .envs(membership.map(|membership| (marker::MEMBERSHIP, membership.encode())))
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr))
             .process_group(0);
+        if let Some(forks) = &forks {
+            command.arg(" ".repeat(ROOM)).env(marker::FORKS, forks.as_raw_fd().to_string());
+        }
         if let Some(folder) = folder {
             command.current_dir(folder);
         }

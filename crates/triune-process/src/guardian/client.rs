@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,17 +30,25 @@ const SWEEPS: usize = 20;
 
 /// The way to a guardian.
 #[derive(Clone, Debug)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// This is the root.
     Root(Arc<Connection>),
     /// This is a child, with this mark.
     Child(&'static OwnedFd, u64),
 }
 
+/// What a child has from the guardian that started it.
+#[derive(Debug)]
+struct Inherited {
+    requests: OwnedFd,
+    /// Its own mark. The child of a fork server begins with that of its server, and is given another.
+    mark: AtomicU64,
+}
+
 /// The root's connection to the guardian that it has started. It has one descriptor, whose socket bears the name
 /// `triune-guardian-<pid>-<number>` in the abstract namespace, so that whoever counts descriptors can tell it from others.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     socket: OwnedFd,
     pid: u32,
     id: u64,
@@ -47,7 +56,7 @@ pub(super) struct Connection {
     over: SetOnce<()>,
 }
 
-static INHERITED: OnceLock<(OwnedFd, u64)> = OnceLock::new();
+static INHERITED: OnceLock<Inherited> = OnceLock::new();
 static CURRENT: Mutex<Option<Arc<Connection>>> = Mutex::new(None);
 /// Held while a guardian is started, so that there are never two of them.
 static STARTING: Mutex<()> = Mutex::new(());
@@ -61,15 +70,27 @@ pub(crate) fn inherit(membership: &Membership, mark: u64) -> io::Result<()> {
     let requests = sys::take_socket(membership.requests)?;
     containment::inherit(membership.level);
     // The entry passes here once.
-    let _first = INHERITED.set((requests, mark));
+    let _first = INHERITED.set(Inherited { requests, mark: AtomicU64::new(mark) });
     Ok(())
+}
+
+/// The child of a fork server has a mark of its own from now on.
+pub(crate) fn adopt_mark(mark: u64) {
+    if let Some(inherited) = INHERITED.get() {
+        inherited.mark.store(mark, Ordering::Relaxed);
+    }
+}
+
+/// The socket by which a child makes requests.
+pub(crate) fn own_requests() -> Option<BorrowedFd<'static>> {
+    INHERITED.get().map(|inherited| inherited.requests.as_fd())
 }
 
 impl Way {
     /// The way that is there already. `None` if this is a root that has not started a guardian.
-    pub(super) fn existing() -> Option<Self> {
-        if let Some((requests, mark)) = INHERITED.get() {
-            return Some(Self::Child(requests, *mark));
+    pub(crate) fn existing() -> Option<Self> {
+        if let Some(Inherited { requests, mark }) = INHERITED.get() {
+            return Some(Self::Child(requests, mark.load(Ordering::Relaxed)));
         }
         current().clone().map(Self::Root)
     }
@@ -115,7 +136,7 @@ impl Way {
     }
 
     /// The mark of this process; 0 for the root.
-    pub(super) fn own_mark(&self) -> u64 {
+    pub(crate) fn own_mark(&self) -> u64 {
         match self {
             Self::Root(_) => 0,
             Self::Child(_, mark) => *mark,
@@ -145,7 +166,8 @@ fn start(level: Containment) -> io::Result<Result<(Connection, Child), Exit>> {
     sys::name_socket(socket.as_fd(), &format!("triune-guardian-{own}-{id:016x}"))?;
     let role = if level == Containment::Hard { OUTER_ROLE } else { ROLE };
     let marker = Marker { role: role.to_owned(), parent: own, nonce: id };
-    let streams = Streams { stdin: theirs, stdout: sys::open_null()?, stderr: sys::copy_of_stderr()? };
+    let streams =
+        Streams { stdin: theirs, stdout: sys::open_null()?, stderr: sys::copy_of_stderr()?, forks: None };
     let env = tree::environment();
     let mut child = Plan { name: ROLE, marker, membership: None, env, folder: None, streams }.start()?;
     if says_hello(&socket) {

@@ -27,10 +27,26 @@ pub(crate) enum Request {
     SpawnFromFile,
     /// Kill everything, now.
     KillAll,
+    /// Take a child that a fork server has made. The descriptors: its channel, its handle, its gate.
+    Admit(Admission),
 }
 
-/// How many descriptors come with an order.
+/// How many descriptors come with an order. One more if it is for a fork server.
 pub(crate) const ORDER_DESCRIPTORS: usize = 5;
+
+/// How many descriptors come with an admission.
+pub(crate) const ADMISSION_DESCRIPTORS: usize = 3;
+
+/// The child of a fork server that asks to be taken in. It waits at its gate, where it is told its mark.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Admission {
+    /// The mark of the child of the guardian that owns it; 0 for the root.
+    pub(crate) owner: u64,
+    /// Its process number, as it knows itself.
+    pub(crate) pid: u32,
+    /// How long it may clean up when its owner is gone.
+    pub(crate) grace: Duration,
+}
 
 /// What child to start.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,9 +57,11 @@ pub(crate) struct Order {
     pub(crate) parent: u32,
     /// How long the child may clean up when its owner is gone.
     pub(crate) grace: Duration,
+    /// It is a fork server, and is given the socket behind its folder to take orders from.
+    pub(crate) forks: bool,
     pub(crate) role: String,
     pub(crate) name: String,
-    /// The whole environment, as `KEY=value`.
+    /// The whole environment, as `KEY=value`; for a fork server, what differs from its own.
     pub(crate) env: Vec<OsString>,
 }
 
@@ -79,6 +97,9 @@ impl Request {
             }
             Self::SpawnFromFile => vec![2],
             Self::KillAll => vec![3],
+            Self::Admit(Admission { owner, pid, grace }) => {
+                [&[4], &owner.to_le_bytes()[..], &pid.to_le_bytes(), &millis(*grace)].concat()
+            }
         }
     }
 
@@ -87,16 +108,30 @@ impl Request {
             (1, rest) => Order::decode(rest).map(Self::Spawn),
             (2, []) => Some(Self::SpawnFromFile),
             (3, []) => Some(Self::KillAll),
+            (4, rest) => {
+                let (owner, rest) = rest.split_first_chunk()?;
+                let (pid, grace) = rest.split_first_chunk()?;
+                Some(Self::Admit(Admission {
+                    owner: u64::from_le_bytes(*owner),
+                    pid: u32::from_le_bytes(*pid),
+                    grace: Duration::from_millis(u64::from_le_bytes(grace.try_into().ok()?)),
+                }))
+            }
             _ => None,
         }
     }
+}
+
+fn millis(time: Duration) -> [u8; 8] {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
 impl Order {
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.owner.to_le_bytes());
         bytes.extend(self.parent.to_le_bytes());
-        bytes.extend(u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend(millis(self.grace));
+        bytes.push(u8::from(self.forks));
         let texts = [OsStr::new(&self.role), OsStr::new(&self.name)];
         for text in texts.into_iter().chain(self.env.iter().map(OsString::as_os_str)) {
             bytes.extend(text.as_bytes());
@@ -108,12 +143,14 @@ impl Order {
         let (owner, bytes) = bytes.split_first_chunk()?;
         let (parent, bytes) = bytes.split_first_chunk()?;
         let (grace, bytes) = bytes.split_first_chunk()?;
+        let (forks, bytes) = bytes.split_first()?;
         let mut texts = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0);
         let mut text = || Some(std::str::from_utf8(texts.next()?).ok()?.to_owned());
         Some(Self {
             owner: u64::from_le_bytes(*owner),
             parent: u32::from_le_bytes(*parent),
             grace: Duration::from_millis(u64::from_le_bytes(*grace)),
+            forks: *forks != 0,
             role: text()?,
             name: text()?,
             env: texts.map(|entry| OsString::from_vec(entry.to_vec())).collect(),

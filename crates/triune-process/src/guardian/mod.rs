@@ -23,7 +23,8 @@
 //! * `serve`: the loop: requests, ends, deadlines;
 //! * `ward`: one child of the guardian; `sweep`: what is left beneath those that have ended;
 //! * `client`: the way to the guardian, in the root (which starts it) and in children (which inherit it);
-//! * `order`: one start, from the request to the answer.
+//! * `order`: one start, from the request to the answer;
+//! * `forked`: children that a fork server has made, which the guardian takes in (see `fork`).
 //!
 //! # Invariants
 //!
@@ -46,6 +47,7 @@
 //! that of a small process whatever the size of the root. The first start also starts the guardian.
 
 mod client;
+mod forked;
 mod message;
 mod order;
 mod role;
@@ -53,7 +55,7 @@ mod serve;
 mod sweep;
 mod ward;
 
-pub(crate) use client::{dismiss, inherit, kill_everything};
-pub(crate) use message::{Answer, Command};
-pub(crate) use order::start;
+pub(crate) use client::{Way, adopt_mark, dismiss, inherit, kill_everything, own_requests};
+pub(crate) use message::{Admission, Answer, Command, MAX_INLINE, ORDER_DESCRIPTORS, Order, Request};
+pub(crate) use order::{attempt, check, order, read_order, start, start_fork_server};
 pub(crate) use role::is_guardian;

@@ -1,7 +1,8 @@
 //! One start through the guardian, from the request to the handle.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -33,19 +34,47 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) async fn start(spec: &Spec) -> io::Result<Option<(Process, UnixStream)>> {
     check(spec)?;
     for _ in 0..ATTEMPTS {
-        let way = match Way::existing() {
-            Some(way) => way,
-            None => match open().await? {
-                Some(way) => way,
-                None => return Ok(None),
-            },
-        };
-        if let Some(started) = attempt(&way, spec).await? {
+        let Some(way) = way().await? else { return Ok(None) };
+        let order = order(spec, way.own_mark(), spec.environment(), false);
+        if let Some(started) = attempt(way.socket(), order, spec, None).await? {
             return Ok(Some(started));
         }
         way.ended().await;
     }
-    Err(io::Error::other("the guardian ends whenever it is asked to start a process"))
+    Err(on_its_way_out())
+}
+
+/// The same for a fork server; gives the socket for its orders as well.
+///
+/// # Cancel safety
+/// As [`start`].
+pub(crate) async fn start_fork_server(spec: &Spec) -> io::Result<Option<(Process, UnixStream, OwnedFd)>> {
+    check(spec)?;
+    for _ in 0..ATTEMPTS {
+        let Some(way) = way().await? else { return Ok(None) };
+        let (forks, theirs) = sys::message_pair()?;
+        let order = order(spec, way.own_mark(), spec.environment(), true);
+        if let Some((process, link)) = attempt(way.socket(), order, spec, Some(theirs)).await? {
+            return Ok(Some((process, link, forks)));
+        }
+        way.ended().await;
+    }
+    Err(on_its_way_out())
+}
+
+fn on_its_way_out() -> io::Error {
+    io::Error::other("the guardian ends whenever it is asked to start a process")
+}
+
+/// The way to the guardian, which is started if need be. `None` if there is none to be had.
+///
+/// # Cancel safety
+/// A guardian that nobody asks for anything ends by itself.
+async fn way() -> io::Result<Option<Way>> {
+    match Way::existing() {
+        Some(way) => Ok(Some(way)),
+        None => open().await,
+    }
 }
 
 /// # Cancel safety
@@ -60,7 +89,7 @@ async fn open() -> io::Result<Option<Way>> {
 }
 
 /// What would end a text too early, or be cut off by the system.
-fn check(spec: &Spec) -> io::Result<()> {
+pub(crate) fn check(spec: &Spec) -> io::Result<()> {
     let nul = |text: &OsString| text.as_bytes().contains(&0);
     let variables = spec.env.iter().any(|(key, value)| nul(key) || nul(value));
     if variables || spec.name.contains('\0') {
@@ -69,31 +98,40 @@ fn check(spec: &Spec) -> io::Result<()> {
     Ok(())
 }
 
-/// `None` if the guardian was on its way out: it has not started anything that lives.
-async fn attempt(way: &Way, spec: &Spec) -> io::Result<Option<(Process, UnixStream)>> {
+/// What to ask for.
+pub(crate) fn order(spec: &Spec, owner: u64, env: Vec<OsString>, forks: bool) -> Order {
+    let (role, name) = (spec.role.to_owned(), spec.name.clone());
+    Order { owner, parent: std::process::id(), grace: spec.grace, forks, role, name, env }
+}
+
+/// Sends one order, and waits until the guardian has the child. `forks` is what a fork server gets its orders by.
+///
+/// `None` if the other end has gone instead: it has not started anything that lives.
+///
+/// # Cancel safety
+/// As [`start`].
+pub(crate) async fn attempt(
+    socket: BorrowedFd<'_>,
+    order: Order,
+    spec: &Spec,
+    forks: Option<OwnedFd>,
+) -> io::Result<Option<(Process, UnixStream)>> {
     let (link, their_link) = UnixStream::pair()?;
     let (channel, their_channel) = sys::message_pair()?;
     let (outputs, stdout, stderr) = Outputs::open(spec.stdio, &spec.name)?;
     let folder = sys::open_folder(spec.folder.as_deref().unwrap_or(".".as_ref()))?;
-    let mut request = Request::Spawn(Order {
-        owner: way.own_mark(),
-        parent: std::process::id(),
-        grace: spec.grace,
-        role: spec.role.to_owned(),
-        name: spec.name.clone(),
-        env: spec.environment(),
-    })
-    .encode();
+    let mut request = Request::Spawn(order).encode();
     if request.len() > MAX_REQUEST {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));
     }
     let mut fds = vec![their_channel, their_link.into(), stdout, stderr, folder];
+    fds.extend(forks);
     if request.len() > MAX_INLINE {
         fds.push(sys::bytes_as_file(&request[1..])?);
         request = Request::SpawnFromFile.encode();
     }
     let unclaimed = Unclaimed::new(channel)?;
-    if !send(way.socket(), &request, &fds).await? {
+    if !send(socket, &request, &fds).await? {
         return Ok(None);
     }
     // Their ends must be open in the child only, or its death would not close them.
@@ -112,7 +150,14 @@ async fn attempt(way: &Way, spec: &Spec) -> io::Result<Option<(Process, UnixStre
     Ok(Some((process, link)))
 }
 
-/// Sends a request; false if the guardian is gone.
+/// Reads an order that was too long for a message.
+pub(crate) fn read_order(file: OwnedFd) -> Option<Order> {
+    let mut bytes = Vec::new();
+    File::from(file).take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).ok()?;
+    if bytes.len() > MAX_REQUEST { None } else { Order::decode(&bytes) }
+}
+
+/// Sends a request; false if the other end is gone.
 async fn send(socket: BorrowedFd<'_>, request: &[u8], fds: &[OwnedFd]) -> io::Result<bool> {
     let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     loop {

@@ -91,7 +91,7 @@ fn outer_guard(boot: Boot) -> io::Result<u8> {
     // The inner one sees its parent as number 0; by which number to check it, the membership says.
     let marker = Marker { role: ROLE.to_owned(), parent: 0, nonce };
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-    let streams = Streams { stdin: boot.into_link().into(), stdout: root_handle, stderr };
+    let streams = Streams { stdin: boot.into_link().into(), stdout: root_handle, stderr, forks: None };
     let env = tree::environment();
     let owner = std::process::id();
     let membership = Some(Membership { owner, requests: -1, level: Containment::Hard, guardian: nonce });

@@ -1,12 +1,12 @@
 //! The guardian's loop: requests, ends, deadlines.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::message::{Answer, MAX_INLINE, MAX_REQUEST, ORDER_DESCRIPTORS, Order, Request};
+use super::message::{Answer, MAX_INLINE, ORDER_DESCRIPTORS, Order, Request};
+use super::order::read_order;
 use super::sweep::Strays;
 use super::ward::Ward;
 use crate::containment::Containment;
@@ -29,11 +29,11 @@ pub(super) struct Guardian {
     requests: OwnedFd,
     inherited: OwnedFd,
     signals: OwnedFd,
-    wards: BTreeMap<u64, Ward>,
+    pub(super) wards: BTreeMap<u64, Ward>,
     level: Containment,
     /// Tells what this guardian has started from what another one has.
     id: u64,
-    depth: usize,
+    pub(super) depth: usize,
     /// Since when there is nothing to do.
     idle: Instant,
     /// Something has happened that may have left strays.
@@ -168,15 +168,17 @@ impl Guardian {
             Some(Request::Spawn(order)) => Some(order),
             Some(Request::SpawnFromFile) => fds.pop().and_then(read_order),
             Some(Request::KillAll) => return self.wards.values_mut().for_each(Ward::kill),
+            Some(Request::Admit(admission)) => return self.admit_forked(&admission, fds),
             None => None,
         };
         // Whoever sends something else gets no answer but the end of its channel.
         let Some(order) = order else { return };
+        let forks = if order.forks { fds.pop() } else { None };
         let Ok([channel, stdin, stdout, stderr, folder]) = <[OwnedFd; ORDER_DESCRIPTORS]>::try_from(fds)
         else {
             return;
         };
-        let streams = Streams { stdin, stdout, stderr };
+        let streams = Streams { stdin, stdout, stderr, forks };
         if let Err((channel, error)) = self.spawn(order, channel, streams, &folder) {
             let errno = error.raw_os_error().unwrap_or(0);
             let answer = Answer::Failed { errno, text: error.to_string() };
@@ -192,15 +194,11 @@ impl Guardian {
         streams: Streams,
         folder: &OwnedFd,
     ) -> Result<(), (OwnedFd, io::Error)> {
-        let owner_lives = match order.owner {
-            0 => self.root.is_some(),
-            owner => self.wards.get(&owner).is_some_and(|owner| !owner.has_ended()),
-        };
-        if !owner_lives || self.root.is_none() {
+        if !self.starts_for(order.owner) {
             return Err((channel, io::Error::from_raw_os_error(libc::ESHUTDOWN)));
         }
         let mark = tree::random();
-        let Order { owner, parent, grace, role, name, env } = order;
+        let Order { owner, parent, grace, role, name, env, forks: _ } = order;
         let membership = Membership {
             owner: parent,
             requests: self.inherited.as_raw_fd(),
@@ -226,6 +224,12 @@ impl Guardian {
             }
         }
         Ok(())
+    }
+
+    /// Whether children may still be started for an owner.
+    pub(super) fn starts_for(&self, owner: u64) -> bool {
+        let lives = owner == 0 || self.wards.get(&owner).is_some_and(|owner| !owner.has_ended());
+        lives && self.root.is_some()
     }
 
     /// Opens the handle of a fresh child, and gives it to its owner.
@@ -324,10 +328,4 @@ impl Guardian {
             && !self.look
             && (self.root.is_none() || self.linger().is_some_and(|until| until <= Instant::now()))
     }
-}
-
-fn read_order(file: OwnedFd) -> Option<Order> {
-    let mut bytes = Vec::new();
-    File::from(file).take(MAX_REQUEST as u64 + 1).read_to_end(&mut bytes).ok()?;
-    if bytes.len() > MAX_REQUEST { None } else { Order::decode(&bytes) }
 }

@@ -8,7 +8,8 @@
 //! * the signal dispositions and the descriptors of a fresh child, and limits on it;
 //! * sockets that keep the borders of messages and carry descriptors, pipes, bells;
 //! * for the guardian: to be the reaper of all descendants, to hear of the end of any child, to list those that it did
-//!   not start, to die with its parent; a namespace that dies with it, where there is one.
+//!   not start, to die with its parent; a namespace that dies with it, where there is one;
+//! * for the fork server: a copy of this process that is a child of this one's parent.
 //!
 //! What a system cannot do, its file refuses, and the level of [`Containment`](crate::Containment) is lowered.
 

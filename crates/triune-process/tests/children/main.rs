@@ -1,5 +1,6 @@
 //! Real children of this crate, from their start to their end. One binary, because they share their roles.
 
+mod fork;
 mod guardian;
 mod hold;
 mod identity;

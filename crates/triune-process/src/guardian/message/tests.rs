@@ -7,6 +7,7 @@ fn order() -> Order {
         owner: 7,
         parent: 4711,
         grace: Duration::from_millis(1500),
+        forks: true,
         role: "actor".to_owned(),
         name: "/a/b".to_owned(),
         env: vec![OsString::from("A=1"), OsString::from_vec(b"B=\xff\xfe".to_vec()), OsString::new()],
@@ -27,7 +28,9 @@ fn answers() -> Vec<Answer> {
 
 #[test]
 fn what_is_encoded_is_decoded() {
-    for request in [Request::Spawn(order()), Request::SpawnFromFile, Request::KillAll] {
+    let admission = Admission { owner: 7, pid: 4711, grace: Duration::from_millis(1500) };
+    let others = [Request::SpawnFromFile, Request::KillAll, Request::Admit(admission)];
+    for request in others.into_iter().chain([Request::Spawn(order())]) {
         assert_eq!(Request::decode(&request.encode()), Some(request));
     }
     for answer in answers() {
@@ -65,7 +68,7 @@ fn what_is_cut_is_refused_or_shorter_and_never_panics() {
 
 #[test]
 fn what_is_made_up_is_refused() {
-    for bytes in [&b""[..], &[0], &[9, 1, 2], &[2, 0], &[3, 0]] {
+    for bytes in [&b""[..], &[0], &[9, 1, 2], &[2, 0], &[3, 0], &[4, 0], &[4; 20], &[4; 22]] {
         assert_eq!(Request::decode(bytes), None, "{bytes:?}");
     }
     for bytes in [&b""[..], &[0], &[1, 0], &[3, 4, 0, 0, 0, 0, 0], &[4, 0]] {

@@ -19,11 +19,15 @@ use rustix::net::{
 pub(crate) fn take_link() -> io::Result<UnixStream> {
     let stdin = rustix::stdio::stdin();
     rustix::net::sockopt::socket_type(stdin)?;
-    // High, so that code which assumes small numbers (or closes them) does not hit it; a low limit must not fail us.
-    let link =
-        rustix::io::fcntl_dupfd_cloexec(stdin, 100).or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdin, 3))?;
+    let link = high_copy(stdin)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?.as_fd())?;
     Ok(UnixStream::from(link))
+}
+
+/// A copy that is not inherited, with a high number, so that code which assumes small numbers (or closes them) does not hit
+/// it; a low limit must not fail us.
+pub(crate) fn high_copy(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(fd, 100).or_else(|_| rustix::io::fcntl_dupfd_cloexec(fd, 3))?)
 }
 
 /// Marks every descriptor above the standard ones as not inherited: a library of the parent that forgot to do so would
@@ -126,8 +130,7 @@ pub(crate) fn take_socket(number: i32) -> io::Result<OwnedFd> {
     // first steps of a fresh child, which has neither threads nor descriptors of its own.
     let inherited = unsafe { BorrowedFd::borrow_raw(number) };
     rustix::net::sockopt::socket_type(inherited)?;
-    let own = rustix::io::fcntl_dupfd_cloexec(inherited, 100)
-        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(inherited, 3))?;
+    let own = high_copy(inherited)?;
     // SAFETY: the descriptor is open, and nothing in this process owns it: the guardian left it open for us.
     unsafe { rustix::io::close(number) };
     Ok(own)

@@ -9,9 +9,11 @@
 //! | sealing what a library forgot to mark | 5.11 (`close_range`); without it, only our own descriptors are marked |
 //! | the status of a child whose guardian was killed | 6.15 (`PIDFD_GET_INFO`); without it, the status is unknown |
 //! | sweeping strays without reading the whole of `/proc` | `CONFIG_PROC_CHILDREN` |
+//! | the fork server | `CONFIG_CHECKPOINT_RESTORE`, which all distributions have; x86-64, ARM64 or RISC-V |
 //! | the level `Hard` | `CAP_SYS_ADMIN`, or user namespaces for everybody |
 
 mod descriptor;
+mod fork;
 mod limits;
 mod mapping;
 mod namespace;
@@ -22,6 +24,7 @@ mod signal;
 mod table;
 
 pub(crate) use descriptor::*;
+pub(crate) use fork::*;
 pub(crate) use limits::*;
 pub(crate) use mapping::*;
 pub(crate) use namespace::*;

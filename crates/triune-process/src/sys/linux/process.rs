@@ -176,6 +176,13 @@ pub(crate) fn block_until_any(
     }
 }
 
+/// Blocks until there is room in a socket, or its other end is closed.
+pub(crate) fn block_until_room(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))?;
+    Ok(())
+}
+
 /// How a process ended that somebody else has reaped, where the system keeps that for holders of a handle (6.15).
 pub(crate) fn status_from_handle(process: BorrowedFd<'_>) -> Option<Exit> {
     /// `struct pidfd_info` in its first version.
