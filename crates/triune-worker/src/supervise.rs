@@ -254,14 +254,27 @@ async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
         process.kill();
         std::future::pending::<()>().await;
     };
-    let exit = tokio::select! {
-        biased;
-        exit = process.terminate(&ladder, "its pool needs it no longer") => exit,
-        () = killed => process.wait().await,
+    let asked = Instant::now();
+    let in_time = async {
+        process.wait().await;
+        asked.elapsed() < grace
     };
+    let exit = async {
+        tokio::select! {
+            biased;
+            exit = process.terminate(&ladder, "its pool needs it no longer") => exit,
+            () = killed => process.wait().await,
+        }
+    };
+    let (exit, in_time) = tokio::join!(exit, in_time);
     let what = match exit {
         exit if exit.is_success() => return exit,
         Exit::Signal { .. } if worker.is_doomed() => return exit,
+        // Before the ladder would have done it: somebody else has, maybe before it was asked.
+        Exit::Signal { signal: 9 | 15, .. } if in_time => {
+            pool.lost_idle();
+            return exit;
+        }
         Exit::Signal { signal: 9 | 15, .. } => WorkerFailureKind::Killed { grace },
         exit => WorkerFailureKind::BadExit { exit },
     };

@@ -176,6 +176,11 @@ impl PoolCore {
         self.state().note(failure);
     }
 
+    /// Somebody has killed a worker that was idle, and about to leave.
+    pub(crate) fn lost_idle(&self) {
+        self.state().lost_idle();
+    }
+
     /// Lets the workers go as they become idle. True if there were any.
     pub(crate) fn abandon(&self) -> bool {
         let (leaving, had_workers) = self.state().abandon();

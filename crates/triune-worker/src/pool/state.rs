@@ -320,6 +320,11 @@ impl State {
         }
     }
 
+    /// A worker that was idle, and asked to leave, was killed by somebody else.
+    pub(super) fn lost_idle(&mut self) {
+        self.lost_idle += 1;
+    }
+
     pub(super) fn note(&mut self, failure: WorkerFailure) {
         self.failures.push(failure);
     }

@@ -332,6 +332,24 @@ fn linger_at(gate: String, ticket: u32) {
 }
 
 #[test]
+fn an_idle_worker_that_somebody_killed_just_before_the_end_of_the_scope_does_not_fail_it() {
+    guarded("killed before the end", async || {
+        for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
+            let pool = worker::scope(Workers::new(), async |pool| {
+                let pid = i32::try_from(within(&pool).await?)?;
+                let pid = rustix::process::Pid::from_raw(pid).expect("a process number");
+                // Nothing here waits, so the scope asks a dead worker to leave.
+                rustix::process::kill_process(pid, signal)?;
+                Ok(pool)
+            })
+            .await?;
+            assert_eq!(pool.statistics().lost_idle, 1);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_error_of_the_body_goes_before_those_of_the_workers() {
     guarded("two errors", async || {
         let end = worker::scope(Workers::new().grace_period(Duration::ZERO), async |pool| {
