@@ -4,11 +4,12 @@
 //! Y02 and Y05 are numbers that the conformance list leaves out. Signals of the user's own (its group S) are tokio's: it has the
 //! receiver, and triune none.
 
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::process::{Command, Stdio};
 
+use tokio::io::AsyncWriteExt as _;
 use triune::prelude::*;
-use triune::{Cause, Run, checkpoint, shield_unbounded};
+use triune::{Cause, Run, checkpoint, shield_unbounded, worker};
 
 /// Sends this process a Ctrl-C.
 fn interrupt() {
@@ -45,6 +46,35 @@ async fn parked(name: &str) -> Result {
         say(name);
     }
     Err(cut.into())
+}
+
+/// Reports at the gate, and ends when it is let through.
+#[triune::job]
+fn wait_at(gate: std::path::PathBuf) -> std::io::Result<()> {
+    std::os::unix::net::UnixStream::connect(gate)?.read_exact(&mut [0])
+}
+
+/// The Ctrl-C comes while the job runs; the job ends when the run is cancelled.
+async fn uncancellable_job(run: &Run) -> Result {
+    let folder = tempfile::tempdir()?;
+    let gate = folder.path().join("gate");
+    let listener = tokio::net::UnixListener::bind(&gate)?;
+    nursery(async |n| {
+        n.spawn(async {
+            worker::run(wait_at::with(gate)).uncancellable().await?;
+            say("the job has ended");
+            Ok(())
+        });
+        shield_unbounded(async {
+            let (mut arrived, _) = listener.accept().await?;
+            interrupt();
+            until_cancelled(run).await;
+            arrived.write_all(&[1]).await?;
+            Ok(())
+        })
+        .await
+    })
+    .await
 }
 
 #[triune::main]
@@ -102,6 +132,7 @@ async fn main() -> Result {
             })
             .await;
         }
+        "a job that must not be cut off runs" => uncancellable_job(&run).await?,
         "a system task panics" => {
             run.spawn_system("broken", async { panic!("on purpose") });
             nursery(async |n| {
@@ -139,6 +170,8 @@ fn look() {
         ("main is shielded", 130, "shielded\ncancelled\n"),
         // Trio Y06
         ("main listens, too", 130, "heard\n"),
+        // trio-parallel 89
+        ("a job that must not be cut off runs", 130, "the job has ended\n"),
         // Trio R06
         ("a system task panics", 101, "cancelled by on purpose\n"),
     ] {

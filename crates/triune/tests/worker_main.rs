@@ -76,6 +76,8 @@ fn look() -> ExitCode {
             .output()
             .expect("it starts");
         let text = String::from_utf8_lossy(&output.stderr);
+        // trio-parallel 56: workers that leave say nothing.
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{ending}");
         assert_eq!(output.status.code(), Some(code), "{ending}: {text}");
         assert!(if says.is_empty() { text.is_empty() } else { text.contains(says) }, "{ending}: {text}");
     }

@@ -3,12 +3,16 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use triune::prelude::*;
-use triune::worker::{self, RunError};
+use triune::sync::CapacityLimiter;
+use triune::worker::{self, RunError, Workers};
 use triune::{CancelScope, Outcome};
+use triune_testing::ProcessInfo;
 
-use super::support::{Gate, gone_soon, guarded, pass, pool_becomes, process_number, spin};
+use super::support::{Gate, gone_soon, guarded, kill_and_wait, pass, pool_becomes, process_number, spin};
 
 /// What a call says when the scope around it was cancelled.
 #[track_caller]
@@ -236,6 +240,107 @@ fn the_cancel_of_one_job_leaves_the_others_alone() {
             let pid = bystander.process.pid;
             bystander.open().await?;
             assert_eq!(kept.await?, pid);
+            Ok(())
+        })
+        .await
+    });
+}
+
+// trio-parallel 23
+#[test]
+fn a_deadline_ends_a_job_that_may_be_cancelled_and_waits_for_one_that_may_not() {
+    guarded("deadline", async || {
+        let gate = Gate::new()?;
+        let soon = || Instant::now() + Duration::from_millis(30);
+        nursery(async |n| {
+            let scope = CancelScope::with_deadline(soon());
+            let call = n.spawn(async move { Ok(scope.run(worker::run(spin::with(gate.path()))).await) });
+            assert_cancelled(call.await?);
+            Ok(())
+        })
+        .await?;
+
+        let gate = Gate::new()?;
+        let scope = CancelScope::new();
+        nursery(async |n| {
+            let call = n.spawn(async {
+                let run = async { worker::run(pass::with(gate.path(), 0)).uncancellable().await };
+                Ok(scope.run(run).await)
+            });
+            let arrival = gate.arrival().await?;
+            scope.set_deadline(soon());
+            while !scope.cancel_called() {
+                tokio::task::yield_now().await;
+            }
+            let pid = arrival.process.pid;
+            assert!(!arrival.is_gone());
+            arrival.open().await?;
+            match call.await? {
+                Outcome::Done(result) => assert_eq!(result?, pid),
+                Outcome::Cancelled(reason) => panic!("the call has a result, and was cut off: {reason}"),
+            }
+            Ok(())
+        })
+        .await
+    });
+}
+
+// trio-parallel 26
+#[test]
+fn a_cancel_at_the_moment_of_sending_leaves_a_worker_that_never_got_the_job_or_none() {
+    guarded("sending", async || {
+        let gate = Gate::new()?;
+        let mut killed = 0;
+        // Each round cancels one turn of the event loop later than the one before.
+        for turns in 0..40 {
+            let pid = worker::run(process_number::with()).await?;
+            let process = ProcessInfo::of(pid).expect("it is idle");
+            let scope = CancelScope::new();
+            let mut call = Box::pin(scope.run(async { worker::run(spin::with(gate.path())).await }));
+            for _ in 0..turns {
+                assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+                tokio::task::yield_now().await;
+            }
+            scope.cancel("now");
+            assert_cancelled(call.await);
+            if worker::run(process_number::with()).await? != pid {
+                assert!(process.now().is_none(), "the next job got another worker, so this one is reaped");
+                killed += 1;
+            }
+        }
+        assert!(killed > 0, "some of them were sent");
+        Ok(())
+    });
+}
+
+// trio-parallel 28
+#[test]
+fn a_job_that_no_worker_reads_can_be_cancelled_before_it_is_sent_again() {
+    guarded("sent again", async || {
+        let gate = Gate::new()?;
+        worker::scope(Workers::new().limiter(&CapacityLimiter::new(3)), async |pool| {
+            let workers = nursery(async |n| {
+                let mut arrivals = Vec::new();
+                for ticket in 0..3 {
+                    let run = pool.run(pass::with(gate.path(), ticket));
+                    n.spawn(async { Ok(run.await.map(drop)?) });
+                    arrivals.push(gate.arrival().await?);
+                }
+                let workers: Vec<ProcessInfo> = arrivals.iter().map(|one| one.process.clone()).collect();
+                for arrival in arrivals {
+                    arrival.open().await?;
+                }
+                Ok(workers)
+            })
+            .await?;
+            workers.iter().for_each(kill_and_wait);
+            let scope = CancelScope::new();
+            let run = async { pool.run(pass::with(gate.path(), 0)).uncancellable().await };
+            let mut call = Box::pin(scope.run(run));
+            assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+            scope.cancel("now");
+            assert_cancelled(call.await);
+            assert!(gate.is_quiet().await, "it never ran");
             Ok(())
         })
         .await

@@ -8,7 +8,9 @@ use triune::prelude::*;
 use triune::worker::{self, RunError};
 use triune_testing::{ProcessInfo, wait_until};
 
-use super::support::{Gate, SOON, gone_soon, guarded, kill, kill_and_wait, process_number, spin};
+use super::support::{
+    Gate, SOON, gone_soon, guarded, kill, kill_and_wait, pass, pool_becomes, process_number, spin,
+};
 
 #[test]
 fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another() {
@@ -127,6 +129,39 @@ fn a_busy_worker_dies_with_its_parent() {
         gone_soon(&arrival.process);
         let output = BufReader::new(parent.stdout.take().expect("it is piped")).lines().count();
         assert!(output > 0, "the test harness of the parent greets");
+        Ok(())
+    });
+}
+
+// trio-parallel 42
+#[test]
+fn of_the_idle_workers_those_that_died_are_dropped_and_the_others_kept() {
+    guarded("prune", async || {
+        if worker::statistics().limit < 2 {
+            return Ok(()); // One core, one worker.
+        }
+        for cold in [true, false] {
+            let gate = Gate::new()?;
+            let before = worker::statistics().lost_idle;
+            let (first, last) = nursery(async |n| {
+                let one = n.run_in_worker(pass::with(gate.path(), 1));
+                let first = gate.arrival().await?;
+                let two = n.run_in_worker(pass::with(gate.path(), 2));
+                let last = gate.arrival().await?;
+                let processes = (first.process.clone(), last.process.clone());
+                first.open().await?;
+                one.await?;
+                last.open().await?;
+                two.await?;
+                Ok(processes)
+            })
+            .await?;
+            let (victim, survivor) = if cold { (first, last) } else { (last, first) };
+            kill(&victim);
+            pool_becomes(|pool| (pool.idle, pool.lost_idle) == (1, before + 1)).await?;
+            gone_soon(&victim);
+            assert_eq!(worker::run(process_number::with()).await?, survivor.pid);
+        }
         Ok(())
     });
 }

@@ -223,7 +223,7 @@ async fn becomes_empty(pool: &worker::Pool) -> Result {
     Ok(tokio::time::timeout(SOON, empty).await?)
 }
 
-// trio-parallel 41, 43
+// trio-parallel 41, 43, 58
 #[test]
 fn an_idle_worker_leaves_after_its_timeout_in_good_order() {
     guarded("idle", async || {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use triune::prelude::*;
 use triune::worker::{self, Part, RunError, job};
+use triune_testing::ProcessInfo;
 
 use super::support::{Gate, guarded, pass, process_number};
 
@@ -222,6 +223,7 @@ fn chain(error: &RunError) -> Vec<String> {
     texts
 }
 
+// trio-parallel 18. Errors of Rust do not know where they were made; panics do, and say it.
 #[test]
 fn a_job_that_returns_a_result_gives_its_value_or_its_error_with_the_causes() {
     guarded("results", async || {
@@ -311,6 +313,7 @@ fn awkward(_argument: Awkward, result: u8) -> Awkward {
     [Awkward::Fine, Awkward::Unencodable, Awkward::Undecodable][usize::from(result)]
 }
 
+// trio-parallel 7, 9
 #[test]
 fn what_cannot_be_encoded_or_decoded_is_a_typed_error() {
     guarded("codec", async || {
@@ -324,14 +327,18 @@ fn what_cannot_be_encoded_or_decoded_is_a_typed_error() {
 
         assert_eq!(worker::run(awkward::with(Awkward::Fine, 0)).await?, Awkward::Fine);
         let before = worker::run(process_number::with()).await?;
+        let error = worker::run(awkward::with(Awkward::Unencodable, 0)).await.expect_err("arguments");
+        assert!(matches!(error, RunError::Encode { part: Part::Arguments, .. }), "{error:?}");
         let error = worker::run(awkward::with(Awkward::Undecodable, 0)).await.expect_err("arguments");
         assert!(matches!(error, RunError::Decode { part: Part::Arguments, .. }), "{error:?}");
         let error = worker::run(awkward::with(Awkward::Fine, 1)).await.expect_err("result");
         assert!(matches!(error, RunError::Encode { part: Part::Result, .. }), "{error:?}");
         assert_eq!(worker::run(process_number::with()).await?, before, "the worker is as good as before");
 
+        let nonsense = ProcessInfo::of(before).expect("it is idle");
         let error = worker::run(awkward::with(Awkward::Fine, 2)).await.expect_err("result");
         assert!(matches!(error, RunError::Decode { part: Part::Result, .. }), "{error:?}");
+        assert!(nonsense.now().is_none(), "reaped before the caller hears of it");
         assert_ne!(
             worker::run(process_number::with()).await?,
             before,
