@@ -1,4 +1,4 @@
-//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress | model | miri`.
+//! Checks and tasks of this repository: `cargo xtask ci | test | tidy | bench | stress | chaos | workers | fuzz | model | miri`.
 //!
 //! Owns the list of gates that a change must pass, on a developer's machine and in CI alike. Does not hold rules about the
 //! code that clippy, rustfmt or rustc can hold.
@@ -31,6 +31,7 @@ usage: cargo xtask <task>
   bench [ARGS..]               the benchmarks of triune-bench
   stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
   chaos [N]                    random faults over a tree under load, N of them (default 1000); a failure prints its seed
+  workers [N]                  N jobs killed by a cancel, 10 N jobs whose workers are killed at random (default 10000)
   fuzz [SECONDS] [TARGET]      the fuzz targets of every decoder and of the link, one after the other (default 10 s each)
   model [N]                    the models of the cancel's delivery, N random schedules each (default 100000)
   miri [ARGS..]                the tests of triune-scope's core under Miri; ARGS go to `cargo miri test` instead of the list
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         "bench" => tools::bench(&root, rest).map(success),
         "stress" => tools::stress(&root, rest).map(success),
         "chaos" => tools::chaos(&root, rest.first().map_or("1000", String::as_str)).map(success),
+        "workers" => tools::workers(&root, rest.first().map_or("10000", String::as_str)).map(success),
         "fuzz" => fuzz::run(&root, rest).map(success),
         "model" => tools::model(&root, rest.first().map_or("100000", String::as_str)).map(success),
         "miri" => tools::miri(&root, rest).map(success),

@@ -66,6 +66,20 @@ pub(crate) fn chaos(root: &Path, rounds: &str) -> Result {
     command.run(root)
 }
 
+/// The long form of the stress test of workers: so many kills by a cancel, and ten times as many jobs whose workers are
+/// killed at random. With optimisation, because most of it is the work of this program.
+pub(crate) fn workers(root: &Path, kills: &str) -> Result {
+    let Ok(number) = kills.parse::<u32>() else {
+        return Err(format!("`{kills}` is no number of kills: try `cargo xtask workers 10000`").into());
+    };
+    let args = ["test", "--locked", "--release", "--package", "triune", "--test", "worker_processes", "--"];
+    let command = Command::cargo(&[&args[..], &["stress::", "--nocapture", "--test-threads", "1"]].concat())
+        .env("TRIUNE_KILLS", kills)
+        .env("TRIUNE_JOBS", &number.saturating_mul(10).to_string());
+    println!("$ {command}");
+    command.run(root)
+}
+
 /// Explores the models of how a cancel is delivered and how the primitives hand over, so many random schedules each.
 ///
 /// With `--cfg shuttle` the locks and atomics of `triune-scope` are those of the model checker, so this has a target
