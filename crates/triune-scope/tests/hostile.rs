@@ -14,7 +14,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use futures_util::{FutureExt as _, poll};
 use tokio::task::yield_now;
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, Outcome, Result, Run, nursery, shield_unbounded, sleep, sync,
+    CancelScope, Error, FutureExt as _, Outcome, PanicPolicy, Result, Run, Started, nursery,
+    shield_unbounded, sleep, sync,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -201,6 +202,54 @@ async fn a_value_explodes(parallel: bool) {
 async fn a_value_that_panics_when_dropped_is_a_panic_of_its_child() {
     a_value_explodes(false).await;
     a_value_explodes(true).await;
+}
+
+/// A panic whose payload panics as soon as it is dropped.
+fn explode<T>() -> T {
+    resume_unwind(Box::new(Bomb));
+}
+
+#[tokio::test]
+async fn a_payload_that_panics_when_dropped_is_one_panic_and_spares_the_siblings() {
+    let cleaned = AtomicUsize::new(0);
+    let open = nursery(async |n| {
+        n.spawn(async {
+            let end = sleep(LIMIT).await;
+            cleaned.fetch_add(1, Ordering::Relaxed);
+            Ok(end?)
+        });
+        n.spawn(async {
+            yield_now().await;
+            explode::<Result>()
+        })
+        .await
+    });
+    let failed = caught(open.on_panic(PanicPolicy::AsError)).await.expect("it is an error").unwrap_err();
+    assert_eq!(failed.group().unwrap().len(), 1, "{failed:#}");
+    assert_eq!(cleaned.load(Ordering::Relaxed), 1);
+
+    let second = nursery(async |n| {
+        n.spawn(async { explode::<Result>() });
+        n.spawn_task(async { explode::<Result>() });
+        // As a panicking future is dropped, so is this.
+        let _bomb = Bomb;
+        explode::<Result>()
+    });
+    let payload = caught(second).await.expect_err("the first panic goes on");
+    assert!(payload.is::<Bomb>());
+    std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+
+    let started = nursery(async |n| {
+        n.start(async |_started: Started<()>| {
+            let _bomb = Bomb;
+            yield_now().await;
+            explode()
+        })
+        .await
+    });
+    let payload = caught(started).await.expect_err("the panic goes to the caller, and on");
+    assert!(payload.is::<Bomb>());
+    std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
 }
 
 #[tokio::test]

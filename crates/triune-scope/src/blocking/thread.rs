@@ -261,7 +261,7 @@ impl<T, F> Shared<T, F> {
                 tracing::warn!(%called_at, error = format!("{error:#}"), "a thread job that nobody waited for failed");
             }
             Err(payload) => {
-                let panic = PanicError::from_payload(&*payload);
+                let panic = PanicError::caught(payload);
                 tracing::error!(%called_at, %panic, "a thread job that nobody waited for panicked");
             }
         }

@@ -15,6 +15,7 @@ use super::ambient::Ambient;
 use super::node::{Inherit, Node};
 use super::reason::CancelReason;
 use super::seat::{Nested, Root, Seat};
+use crate::instrument::{self, observed};
 use crate::lock::atomic::{AtomicBool, Ordering};
 use crate::probe::hard_stop;
 
@@ -93,13 +94,21 @@ impl<F> Boundary<F> {
 impl<F> RootBoundary<F> {
     /// The outermost boundary of a task, whose node was made by [`Node::task`]. It may be polled by anybody.
     pub(crate) fn root(node: Arc<Node>, inner: F) -> Self {
-        Self { seat: Root::polled_by_anybody(node), inner: Some(inner) }
+        Self { seat: Root::polled_by_anybody(node), inner: Some(inner) }.told()
     }
 
     /// As [`root`](Self::root), for a child: what polls it passes the same waker for its whole life, as a tokio task does,
     /// and the set of a nursery.
     pub(crate) fn child(node: Arc<Node>, inner: F) -> Self {
-        Self { seat: Root::polled_by_one(node), inner: Some(inner) }
+        Self { seat: Root::polled_by_one(node), inner: Some(inner) }.told()
+    }
+
+    /// Tells the instruments, if there are any, of the new task. It is whole: whatever a hook does, its end is told as well.
+    fn told(self) -> Self {
+        if instrument::is_wanted() {
+            observed::spawned(self.seat.node());
+        }
+        self
     }
 
     /// The node of a boundary that is not being polled.

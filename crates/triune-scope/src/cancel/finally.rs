@@ -18,13 +18,10 @@ use pin_project_lite::pin_project;
 
 use super::boundary::{Boundary, heir};
 use super::node::{Inherit, Node};
-use super::patience::{Patience, Then};
+use super::patience::{LIMIT, Patience, Then};
 use super::reason::CancelReason;
-use crate::error::{Cancelled, Error, Result};
+use crate::error::{Cancelled, Error, Result, discard};
 use crate::time::Elapsed;
-
-/// How long a clean-up may go on in a cancelled scope, unless told otherwise.
-const LIMIT: Duration = Duration::from_secs(10);
 
 pin_project! {
     /// A future with a clean-up, made by [`FutureExt::finally`](crate::FutureExt::finally).
@@ -107,7 +104,11 @@ impl<F: Future, C: Future> Future for Finally<F, C> {
             };
             let dropped = catch_unwind(AssertUnwindSafe(|| this.work.set(None)));
             state.end = Some(match (end, dropped) {
-                (End::Panic(payload), _) | (_, Err(payload)) => End::Panic(payload),
+                (End::Panic(payload), dropped) => {
+                    dropped.err().into_iter().for_each(discard);
+                    End::Panic(payload)
+                }
+                (_, Err(payload)) => End::Panic(payload),
                 (end, Ok(())) => end,
             });
             state.shield.bear(Patience { limit: state.limit, then: Then::Drop });

@@ -20,6 +20,9 @@ use super::node::{Node, Walk};
 use super::reason::CancelReason;
 use crate::time::alarm::Alarm;
 
+/// How long a clean-up may go on in a cancelled scope, unless told otherwise.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+
 /// What only a shield has.
 #[derive(Debug, Default)]
 pub(super) struct Shielding {

@@ -226,9 +226,6 @@ pub(crate) struct Root {
 
 impl Root {
     fn new(node: Arc<Node>, one_waker: bool) -> Self {
-        if instrument::is_wanted() {
-            observed::spawned(&node);
-        }
         Self {
             node: Some(node),
             entered: false,

@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
+use crate::error::discard;
+
 /// Wakes all, also behind a waker that panics: wakers are the code of others, and whoever is not woken hangs.
 ///
 /// # Panics
@@ -12,7 +14,10 @@ pub(crate) fn wake_all(wakers: Vec<Waker>) {
     let mut first = None;
     for waker in wakers {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            first.get_or_insert(payload);
+            match first {
+                None => first = Some(payload),
+                Some(_) => discard(payload),
+            }
         }
     }
     if let Some(payload) = first {

@@ -23,5 +23,6 @@ pub use group::{ErrorGroup, Member};
 pub use interop::NurseryError;
 pub use not_started::NotStarted;
 pub use panic::PanicError;
+pub(crate) use panic::discard;
 pub use timeout::Timeout;
 pub use value::{Chain, Context, Error, Result};

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A panic that became an error instead of going on upwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +22,25 @@ impl PanicError {
         Self { message }
     }
 
+    /// As [`from_payload`](Self::from_payload), and drops the payload.
+    pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Self {
+        let error = Self::from_payload(&*payload);
+        discard(payload);
+        error
+    }
+
     /// The panic's message.
     pub fn message(&self) -> &str {
         &self.message
+    }
+}
+
+/// Drops the payload of a panic that is over. Its destructor is the user's: whoever has caught one panic is not to be torn
+/// down by a second one.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        #[expect(clippy::mem_forget, reason = "a third panic would be no better than the second")]
+        std::mem::forget(second);
     }
 }
 

@@ -97,7 +97,7 @@ impl Instruments {
                 continue;
             }
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call(&**instrument))) {
-                let panic = PanicError::from_payload(&*payload);
+                let panic = PanicError::caught(payload);
                 tracing::error!(%panic, "an instrument panicked and is removed; the run goes on");
                 // Another thread may have been faster.
                 let _gone = self.remove(instrument);

@@ -16,7 +16,7 @@ use crate::cancel::flags::Flag;
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
-use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result};
+use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result, discard};
 use crate::lock::Mutex;
 use crate::task::{TaskId, TaskInfo};
 use crate::tree::record::Task;
@@ -193,6 +193,9 @@ impl Finished {
         if let Some(failure) = self.failure {
             let reason = failure.reason(&self.task);
             tracing::error!(task = ?*self.task, %nursery, %reason, "a child of a dropped nursery failed");
+            if let Failure::Panic(payload) = failure {
+                discard(payload);
+            }
         }
     }
 }
@@ -277,7 +280,7 @@ where
             Err(payload) => {
                 let task = Task::root(Arc::clone(future.node()));
                 // A panic of what is dropped then is a failure of the child too, but not a better one than its own.
-                drop(catch_unwind(AssertUnwindSafe(|| root.set(None))));
+                catch_unwind(AssertUnwindSafe(|| root.set(None))).err().into_iter().for_each(discard);
                 finish(cell, || {
                     let message = PanicError::from_payload(&*payload).message().to_owned();
                     State::failed(ChildErrorKind::Panicked(message))

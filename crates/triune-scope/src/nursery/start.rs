@@ -27,7 +27,7 @@ use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause, ambient};
-use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NotStarted, NurseryError};
+use crate::error::{Cancelled, ChildError, ChildErrorKind, Error, NotStarted, NurseryError, discard};
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
 use crate::tree::TaskWait;
@@ -236,7 +236,10 @@ where
         };
         let end = match (end, catch_unwind(AssertUnwindSafe(|| this.future.set(None)))) {
             (End::Returned(_), Err(payload)) => End::Panicked(payload),
-            (end, _) => end,
+            (end, dropped) => {
+                dropped.err().into_iter().for_each(discard);
+                end
+            }
         };
         // Stored first: the caller looks as soon as it is woken. Nobody else takes it.
         let failed = !matches!(end, End::Returned(Ok(())));

@@ -12,7 +12,7 @@ use super::grace::Grace;
 use crate::cancel::ambient::{self, Ambient};
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
-use crate::error::{Error, ErrorGroup, Member, NurseryError, PanicError};
+use crate::error::{Error, ErrorGroup, Member, NurseryError, PanicError, discard};
 use crate::run::Run;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
@@ -159,7 +159,7 @@ impl State {
     fn fail(&mut self, core: &Core, failure: Failure, task: TaskInfo) -> CancelReason {
         let failure = match (failure, self.on_panic) {
             (Failure::Panic(payload), PanicPolicy::AsError) => {
-                Failure::Error(PanicError::from_payload(&*payload).into())
+                Failure::Error(PanicError::caught(payload).into())
             }
             (failure, _) => failure,
         };
@@ -174,7 +174,8 @@ impl State {
                 self.members.push(Member::new(error, task, after, secondary));
             }
             Failure::Panic(payload) if self.panic.is_none() => self.panic = Some(payload),
-            Failure::Panic(_) => {
+            Failure::Panic(payload) => {
+                discard(payload);
                 tracing::error!(?task, %reason, "another child panicked; only the first goes on");
             }
         }
@@ -189,7 +190,11 @@ impl State {
         dropped: std::thread::Result<()>,
     ) -> Option<T> {
         let failure = match (end, dropped) {
-            (Err(payload), _) | (_, Err(payload)) => Failure::Panic(payload),
+            (Err(payload), dropped) => {
+                dropped.err().into_iter().for_each(discard);
+                Failure::Panic(payload)
+            }
+            (Ok(_), Err(payload)) => Failure::Panic(payload),
             (Ok(Poll::Ready(Ok(Ok(value)))), Ok(())) => return Some(value),
             // Cut off by a cancel of this scope or of one above.
             (Ok(Poll::Ready(Err(_)) | Poll::Pending), Ok(())) => return None,

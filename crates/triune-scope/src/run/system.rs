@@ -89,7 +89,7 @@ impl Run {
             let end = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| boundary.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(_)) => Poll::Ready(None),
-                Err(payload) => Poll::Ready(Some(PanicError::from_payload(&*payload))),
+                Err(payload) => Poll::Ready(Some(PanicError::caught(payload))),
             });
             if let Some(panic) = end.await {
                 run.crashed(SystemPanic { task, panic });
@@ -100,7 +100,7 @@ impl Run {
     /// Calls a callback; its panic is that of the task that calls it.
     pub(super) fn call(&self, task: &TaskInfo, callback: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
-            self.crashed(SystemPanic { task: task.clone(), panic: PanicError::from_payload(&*payload) });
+            self.crashed(SystemPanic { task: task.clone(), panic: PanicError::caught(payload) });
         }
     }
 

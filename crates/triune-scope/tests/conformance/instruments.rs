@@ -232,12 +232,23 @@ impl tracing::Subscriber for Log {
 // Trio I06
 #[tokio::test]
 async fn an_instrument_that_panics_is_removed_and_nobody_else_notices() {
-    struct Broken(&'static str);
+    /// A payload that panics when it is dropped.
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("bomb"));
+        }
+    }
+    struct Broken(&'static str, bool);
     impl Broken {
         fn at(&self, hook: &str) {
             if self.0 == hook {
                 // Past the panic hook, which would print.
-                std::panic::resume_unwind(Box::new(format!("broken at {hook}")));
+                std::panic::resume_unwind(if self.1 {
+                    Box::new(Bomb)
+                } else {
+                    Box::new(format!("broken at {hook}"))
+                });
             }
         }
     }
@@ -266,9 +277,10 @@ async fn an_instrument_that_panics_is_removed_and_nobody_else_notices() {
     }
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
-    for hook in ["start", "spawn", "schedule", "before", "after", "exit", "end"] {
+    let hooks = ["start", "spawn", "schedule", "before", "after", "exit", "end"];
+    for (hook, bomb) in hooks.into_iter().flat_map(|hook| [(hook, false), (hook, true)]) {
         let run = Run::current();
-        let broken: Arc<dyn Instrument> = Arc::new(Broken(hook));
+        let broken: Arc<dyn Instrument> = Arc::new(Broken(hook, bomb));
         let recorder = Recorder::of(&["child"]);
         run.add_instrument(broken.clone());
         run.add_instrument(recorder.clone());
@@ -280,6 +292,7 @@ async fn an_instrument_that_panics_is_removed_and_nobody_else_notices() {
         assert_eq!(recorder.take()[1..=life("child", 2).len()], life("child", 2), "{hook}");
         let log = log.0.lock().unwrap();
         let told: Vec<&String> = log.iter().filter(|line| line.contains("an instrument panicked")).collect();
-        assert!(told.len() == 1 && told[0].contains(&format!("broken at {hook}")), "{log:?}");
+        let text = if bomb { "not text".to_owned() } else { format!("broken at {hook}") };
+        assert!(told.len() == 1 && told[0].contains(&text), "{log:?}");
     }
 }
