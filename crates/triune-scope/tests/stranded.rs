@@ -176,6 +176,47 @@ async fn the_time_of_a_stranded_clean_up_begins_once() {
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_condition_that_is_stranded_while_it_takes_the_lock_again() {
+    let start = Instant::now();
+    let (scope, mutex, condition) = (CancelScope::new(), sync::Mutex::new(()), sync::Condition::new());
+    let end = ends(&scope, async {
+        let mut waiting = Box::pin(condition.wait(mutex.lock().await.unwrap()));
+        strand(waiting.as_mut()).await;
+        let held = mutex.lock().await.unwrap();
+        condition.notify_one(&held);
+        strand(waiting.as_mut()).await;
+        scope.cancel("now");
+        pending::<()>().await;
+        drop((waiting, held));
+    });
+    assert!(end.await.is_cancelled());
+    assert_eq!(start.elapsed(), Duration::from_secs(10), "as long as a clean-up");
+    assert!(mutex.try_lock().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_condition_ends_with_a_cancel_also_if_nobody_lets_go_of_the_lock() {
+    let (scope, mutex, condition) = (CancelScope::new(), sync::Mutex::new(()), sync::Condition::new());
+    let (waits, seen) = (sync::Event::new(), std::cell::Cell::new(false));
+    let waiter = async {
+        let (_guard, end) = condition.wait(mutex.lock().await.unwrap()).await;
+        seen.set(true);
+        end
+    };
+    let holder = async {
+        let held = mutex.lock().await.unwrap();
+        waits.set();
+        scope.cancel("now");
+        pending::<()>().await;
+        drop(held);
+    };
+    let end = ends(&scope, async { tokio::join!(waiter, holder) });
+    assert!(end.await.is_cancelled());
+    assert!(!seen.get(), "the guard cannot come back");
+    assert!(mutex.try_lock().is_ok() && condition.statistics().waiting == 0);
+}
+
 #[tokio::test]
 async fn a_start_that_is_stranded_while_its_child_cleans_up() {
     let scope = CancelScope::new();

@@ -77,4 +77,4 @@ pub use finally::{Finally, bracket};
 pub use reason::{CancelReason, Cause, ReasonParts, UnknownCause};
 pub use scope::{CancelScope, Outcome};
 pub use shield::shield_unbounded;
-pub(crate) use shield::shield_within;
+pub(crate) use shield::{shield_patiently, shield_within};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::boundary::Boundary;
 use super::deadline::When;
 use super::node::{Inherit, Node};
+use super::patience::{LIMIT, Patience, Then};
 
 /// Runs `future` where no cancel from around it is seen, and keeps everything above from being dropped by one.
 ///
@@ -29,6 +30,21 @@ pub async fn shield_unbounded<F: Future>(future: F) -> F::Output {
     match Boundary::nested(Node::new(Inherit::No), future).await {
         Ok(output) => output,
         Err(reason) => unreachable!("nobody holds a shield's node, so nobody cancels it: {reason}"),
+    }
+}
+
+/// As [`shield_unbounded`], for what an operation owes to its caller: in a cancelled scope it is given as long as a clean-up,
+/// then it is dropped, and the caller, who cannot go on without it, is left to the cancel.
+///
+/// # Cancel safety
+///
+/// As [`shield_unbounded`].
+pub(crate) async fn shield_patiently<F: Future>(future: F) -> F::Output {
+    let node = Node::new(Inherit::No);
+    node.bear(Patience { limit: LIMIT, then: Then::Drop });
+    match Boundary::nested(node, future).await {
+        Ok(output) => output,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! 1. Whoever notifies holds the lock. A notified waiter moves from the condition's queue to the end of the lock's
 //!    queue and is woken when it has the lock.
-//! 2. Whatever ends a wait, the lock is held again before the wait returns; that part is shielded.
+//! 2. Whatever ends a wait, the lock is held again before the wait returns; that part is shielded, in a cancelled scope for as
+//!    long as a clean-up. If nobody lets go of the lock by then, the wait does not return: the cancel drops it.
 //! 3. Locks are taken condition before mutex.
 
 use std::panic::Location;
@@ -13,7 +14,7 @@ use std::task::Waker;
 use super::mutex::{Core, Holder, Lock, Mutex, MutexGuard, holder};
 use super::queue::{Key, Queue};
 use super::wait::{Source, Uncancellable, Wait};
-use crate::cancel::shield_unbounded;
+use crate::cancel::shield_patiently;
 use crate::error::Cancelled;
 
 /// Tasks that wait for a change of what a [`Mutex`] protects. First come, first served.
@@ -82,7 +83,8 @@ impl Condition {
     /// Frees the lock, waits to be notified, and takes the lock again.
     ///
     /// The guard always comes back, so that a cancelled task can bring the data in order. Use it in a loop that
-    /// looks at the data, or use [`wait_while`](Self::wait_while).
+    /// looks at the data, or use [`wait_while`](Self::wait_while). Only if nobody lets go of the lock within 10 seconds of a
+    /// cancel does it not return: then the cancel drops the task where it waits, as in a foreign await.
     ///
     /// # Cancel safety
     ///
@@ -116,13 +118,13 @@ impl Condition {
         match (&mut wait).await {
             Ok(key) => {
                 let relock = Relock { condition: self, lock: Lock(mutex) };
-                let guard = shield_unbounded(Uncancellable::queued(relock, key)).await;
+                let guard = shield_patiently(Uncancellable::queued(relock, key)).await;
                 (guard, Ok(()))
             }
             Err(cancelled) => {
                 let guard = match wait.source.guard.take() {
                     Some(guard) => guard,
-                    None => shield_unbounded(Uncancellable::new(Lock(mutex))).await,
+                    None => shield_patiently(Uncancellable::new(Lock(mutex))).await,
                 };
                 (guard, Err(cancelled))
             }
