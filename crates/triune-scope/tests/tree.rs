@@ -2,7 +2,7 @@
 
 use triune_scope::{
     Activity, Awaited, CancelScope, FutureExt as _, Result, Run, Started, TaskState, TaskWait, Tree,
-    checkpoint, move_on_after, nursery, shield_unbounded, sleep, sync, tree,
+    blocking, checkpoint, move_on_after, nursery, shield_unbounded, sleep, sync, tree,
 };
 
 fn find<'a>(tree: &'a Tree, name: &str) -> &'a TaskState {
@@ -275,6 +275,42 @@ async fn a_wait_for_the_first_and_a_wait_for_a_start_are_named() {
             assert!(waits.len() == 1 && waits[0].what() == Awaited::Primitive(expected), "{tree}");
         }
         n.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// What waits on, though it has seen the cancel.
+#[tokio::test]
+async fn a_wait_for_the_end_of_what_was_cancelled_is_named() {
+    let cleaned = sync::Event::new();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    nursery(async |n| {
+        let starts = n.start(async |_started: Started<()>| {
+            let end = parked().await;
+            shield(std::time::Duration::from_secs(20), cleaned.wait()).await??;
+            end
+        });
+        let starter = n.spawn_named("starter", starts);
+        let caller = n.spawn_named(
+            "caller",
+            blocking::run(move |_| {
+                let _gone = ended.recv();
+                Ok(())
+            }),
+        );
+        triune_testing::settle().await?;
+        starter.cancel("now");
+        caller.cancel("now");
+        triune_testing::settle().await?;
+        let tree = tree();
+        for (name, expected) in [("starter", "start"), ("caller", "thread job")] {
+            let waits = &find(&tree, name).waits_for;
+            assert!(waits.len() == 1 && waits[0].what() == Awaited::Primitive(expected), "{tree}");
+        }
+        cleaned.set();
+        drop(end);
         Ok(())
     })
     .await

@@ -132,7 +132,7 @@ impl<T, F> Future for Waiting<T, F> {
         let shown = TaskWait::on("thread job", Some(self.shared.location));
         let Poll::Ready(cancelled) = self.leaf.poll_for(shown, cx) else { return Poll::Pending };
         self.cancelled = true;
-        self.leaf = Leaf::default();
+        self.leaf = Leaf::shown(shown, cx);
         if self.shared.withdraw() || (self.abandon && self.shared.give_up(true, cancelled.reason())) {
             return Poll::Ready(Err(cancelled.into()));
         }

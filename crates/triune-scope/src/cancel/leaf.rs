@@ -61,17 +61,28 @@ impl Leaf {
         }
     }
 
+    /// A wait that has seen the cancel and goes on: the tree shows it, and no cancel ends it.
+    pub(crate) fn shown(wait: TaskWait, cx: &Context<'_>) -> Self {
+        let mut leaf = Self::default();
+        leaf.register(wait, cx);
+        leaf
+    }
+
+    fn register(&mut self, wait: TaskWait, cx: &Context<'_>) {
+        self.state = match ambient::peek(|ambient| Arc::clone(&ambient.node)) {
+            None => State::Unscoped,
+            Some(node) => {
+                let key = node.insert_leaf(cx.waker(), wait);
+                State::Registered { node, key, waker: cx.waker().clone() }
+            }
+        };
+    }
+
     /// Ready when the ambient scope is cancelled; else pending and registered, forever if there is no scope. Meanwhile the
     /// tree shows what is waited for.
     pub(crate) fn poll_for(&mut self, wait: TaskWait, cx: &mut Context<'_>) -> Poll<Cancelled> {
         if let State::Fresh = self.state {
-            self.state = match ambient::peek(|ambient| Arc::clone(&ambient.node)) {
-                None => State::Unscoped,
-                Some(node) => {
-                    let key = node.insert_leaf(cx.waker(), wait);
-                    State::Registered { node, key, waker: cx.waker().clone() }
-                }
-            };
+            self.register(wait, cx);
         }
         let (node, key, waker) = match &mut self.state {
             State::Registered { node, key, waker } => (node, key, waker),

@@ -325,14 +325,19 @@ impl<B, T, E: NurseryError> Start<B, T, E> {
     }
 
     fn poll_leaf(&mut self, cx: &mut Context<'_>) -> Poll<Cancelled> {
-        self.leaf.poll_for(TaskWait::on("start", Some(self.task.location())), cx)
+        self.leaf.poll_for(self.wait(), cx)
+    }
+
+    /// What the tree shows.
+    fn wait(&self) -> TaskWait {
+        TaskWait::on("start", Some(self.task.location()))
     }
 
     /// The caller is cancelled: so is the child, and the caller waits for its end.
     fn drain(&mut self, reason: CancelReason, cx: &Context<'_>) -> Poll<Result<T, E>> {
         let above = ambient::peek(|above| Arc::clone(&above.node));
         self.slot.drain(above.map(|above| above.hold(Grip::Soft)));
-        self.leaf = Leaf::default();
+        self.leaf = Leaf::shown(self.wait(), cx);
         self.node.cancel(reason.clone());
         self.draining = Some(reason);
         self.poll_slot(cx)
