@@ -2,7 +2,7 @@
 
 use triune_scope::{
     Activity, Awaited, CancelScope, FutureExt as _, Result, Run, Started, TaskState, TaskWait, Tree,
-    blocking, checkpoint, move_on_after, nursery, shield_unbounded, sleep, sync, tree,
+    blocking, checkpoint, move_on_after, nursery, shield, shield_unbounded, sleep, sync, tree,
 };
 
 fn find<'a>(tree: &'a Tree, name: &str) -> &'a TaskState {
