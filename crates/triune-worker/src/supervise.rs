@@ -16,6 +16,7 @@ use triune_scope::{FutureExt, shield_unbounded};
 
 use crate::failure::WorkerFailureKind;
 use crate::pool::{Closing, PoolCore};
+use crate::resident;
 use crate::serve::{ROLE, hello};
 use crate::setup::{self, Setup};
 use crate::worker::{Connection, End, StartFailure, Worker};
@@ -204,13 +205,25 @@ async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut dr
             never = &mut idle => match never {},
         }
     };
+    let was_asked_to_leave = pool.is_leaving(worker);
     pool.condemn(worker, None);
     let (exit, lived_on) = match link_end {
         LinkEnd::Goodbye => (leave(pool, worker, process).await, false),
         // The end of a process closes its link a moment before it is known as an end.
         _ => match timeout(DRAIN, process.wait()).await {
-            Ok(exit) => (exit, false),
-            Err(_elapsed) => (end_now(process).await, true),
+            Ok(exit) => {
+                // It never heard that it was asked.
+                if was_asked_to_leave && is_killed_by_others(worker, exit) {
+                    pool.lost_idle();
+                }
+                (exit, false)
+            }
+            Err(_elapsed) => {
+                // A process that dies gives back its memory before it closes its files, so one that has none is dead
+                // already, and only the news of it is late.
+                let lives = resident::of(process.pid()).is_some_and(|bytes| bytes > 0);
+                (end_now(process).await, lives)
+            }
         },
     };
     tracing::debug!(name = worker.name, pid = process.pid(), %exit, link = %link_end, "worker ended");
@@ -270,8 +283,8 @@ async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
     let what = match exit {
         exit if exit.is_success() => return exit,
         Exit::Signal { .. } if worker.is_doomed() => return exit,
-        // Before the ladder would have done it: somebody else has, maybe before it was asked.
-        Exit::Signal { signal: 9 | 15, .. } if in_time => {
+        // Before the ladder would have done it: maybe before it was asked.
+        exit if in_time && is_killed_by_others(worker, exit) => {
             pool.lost_idle();
             return exit;
         }
@@ -280,6 +293,11 @@ async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
     };
     pool.note(worker, what);
     exit
+}
+
+/// Whether a signal has ended the worker that kills without a reason of the worker's, and this process has not sent it.
+fn is_killed_by_others(worker: &Worker, exit: Exit) -> bool {
+    matches!(exit, Exit::Signal { signal: 9 | 15, .. }) && !worker.is_doomed()
 }
 
 /// # Cancel safety

@@ -176,6 +176,11 @@ impl PoolCore {
         self.state().note(failure);
     }
 
+    /// Whether the worker was asked to leave, or condemned otherwise.
+    pub(crate) fn is_leaving(&self, worker: &Worker) -> bool {
+        self.state().is_leaving(worker.id)
+    }
+
     /// Somebody has killed a worker that was idle, and about to leave.
     pub(crate) fn lost_idle(&self) {
         self.state().lost_idle();

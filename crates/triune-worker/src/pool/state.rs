@@ -320,6 +320,10 @@ impl State {
         }
     }
 
+    pub(super) fn is_leaving(&self, id: u64) -> bool {
+        self.slots.get(&id).is_some_and(|slot| matches!(slot.phase, Phase::Dying(_)))
+    }
+
     /// A worker that was idle, and asked to leave, was killed by somebody else.
     pub(super) fn lost_idle(&mut self) {
         self.lost_idle += 1;

@@ -17,25 +17,18 @@ fn send(process: &ProcessInfo, signal: Signal) {
     kill_process(pid, signal).expect("it waits at the gate");
 }
 
-/// Whether there is a runtime, and the names of the threads.
+/// Whether there is a runtime, and how many threads there are.
 #[triune::job]
-fn surroundings() -> (bool, Vec<String>) {
+fn surroundings() -> (bool, usize) {
     let threads = std::fs::read_dir("/proc/self/task").expect("this is Linux");
-    let names = threads.map(|thread| {
-        let path = thread.expect("threads do not end meanwhile").path().join("comm");
-        std::fs::read_to_string(path).expect("threads do not end meanwhile").trim_end().to_owned()
-    });
-    (tokio::runtime::Handle::try_current().is_ok(), names.collect())
+    (tokio::runtime::Handle::try_current().is_ok(), threads.count())
 }
 
 // trio-parallel 13
 #[test]
 fn a_worker_has_no_runtime_and_no_thread_but_its_own_and_the_watch_over_its_parent() {
     guarded("surroundings", async || {
-        let (has_runtime, mut threads) = worker::run(surroundings::with()).await?;
-        assert!(!has_runtime);
-        threads.retain(|name| !name.starts_with("triune:worker-"));
-        assert_eq!(threads, ["triune-lifeline"]);
+        assert_eq!(worker::run(surroundings::with()).await?, (false, 2));
         Ok(())
     });
 }
