@@ -173,3 +173,74 @@ fn a_fingerprint_is_the_same_for_ever() {
     assert_eq!(jobs.text(), "interface jobs codec postcard\nadd: call add(u32) -> u32\n");
     assert_eq!(jobs.fingerprint().to_string(), "9def2963cf31f5654bb9a3f4847cfc2a");
 }
+
+/// The shapes in which a type can contain itself.
+#[derive(Debug, Serialize, Deserialize)]
+enum Nested {
+    Leaf,
+    Newtype(Box<Nested>),
+    Tuple(Box<Nested>, u8),
+    Struct { inner: Box<Nested> },
+    Option(Option<Box<Nested>>),
+    List(Vec<Nested>),
+    Map(std::collections::BTreeMap<u8, Nested>),
+    Record(Record),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    inner: Box<Nested>,
+}
+
+/// A hostile peer repeats one level as often as its message has room for it.
+fn refuses_depth<C: Codec>(name: &str, level: impl Fn(Nested) -> Nested) {
+    let leaf = C::to_bytes(&Nested::Leaf).unwrap();
+    let one = C::to_bytes(&level(Nested::Leaf)).unwrap();
+    // What a level adds before and behind the value in it.
+    let at = one.windows(leaf.len()).rposition(|window| window == leaf).unwrap();
+    let (before, behind) = (&one[..at], &one[at + leaf.len()..]);
+    let nested = |levels: usize| [&before.repeat(levels)[..], &leaf, &behind.repeat(levels)].concat();
+    // Each level opens at most three containers, so 40 levels are within the limit.
+    assert!(C::decode::<Nested>(&nested(40)).is_ok(), "{name}");
+    for levels in [129, 10_000, 1_000_000] {
+        let error = C::decode::<Nested>(&nested(levels)).unwrap_err();
+        assert!(error.is_too_deep(), "{name}: {error}");
+        assert!(error.to_string().ends_with("of 128 levels: send a flatter value"), "{error}");
+    }
+}
+
+fn refuses_every_depth<C: Codec>() {
+    refuses_depth::<C>("newtype", |inner| Nested::Newtype(inner.into()));
+    refuses_depth::<C>("tuple", |inner| Nested::Tuple(inner.into(), 7));
+    refuses_depth::<C>("struct", |inner| Nested::Struct { inner: inner.into() });
+    refuses_depth::<C>("option", |inner| Nested::Option(Some(inner.into())));
+    refuses_depth::<C>("list", |inner| Nested::List(vec![inner]));
+    refuses_depth::<C>("map", |inner| Nested::Map([(7, inner)].into()));
+    refuses_depth::<C>("record", |inner| Nested::Record(Record { inner: inner.into() }));
+}
+
+#[test]
+fn a_value_that_is_nested_too_deep_is_refused_and_does_not_exhaust_the_stack() {
+    refuses_every_depth::<Postcard>();
+    refuses_every_depth::<MsgPack>();
+}
+
+/// In MessagePack, an option of a value is the value: one byte is as many options as the type has.
+#[test]
+fn a_type_that_takes_no_bytes_for_a_level_is_refused_as_well() {
+    #[derive(Debug, Deserialize)]
+    struct Endless(#[expect(dead_code, reason = "it is only decoded")] Option<Box<Endless>>);
+    assert!(MsgPack::decode::<Endless>(&[0x07]).unwrap_err().is_too_deep());
+    assert!(Postcard::decode::<Endless>(&[1; 100_000]).unwrap_err().is_too_deep());
+}
+
+/// What a message has that the receiver does not know is skipped, and counts as well.
+#[test]
+fn an_unknown_field_that_is_nested_too_deep_is_refused() {
+    #[derive(Debug, Deserialize)]
+    struct Known {}
+    let mut bytes = vec![0x81, 0xa1, b'x'];
+    bytes.extend(std::iter::repeat_n(0x91, 1_000_000));
+    bytes.push(0xc0);
+    assert!(MsgPack::decode::<Known>(&bytes).unwrap_err().is_too_deep());
+}

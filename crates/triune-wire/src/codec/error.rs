@@ -7,6 +7,8 @@ use std::any::type_name;
 use std::error::Error;
 use std::fmt;
 
+use super::depth::TooDeep;
+
 /// A value that could not be encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeError {
@@ -50,6 +52,7 @@ pub struct DecodeError {
 enum DecodeReason {
     Codec(CodecText),
     Rest(usize),
+    TooDeep,
 }
 
 impl DecodeError {
@@ -64,6 +67,17 @@ impl DecodeError {
         DecodeError { type_name: type_name::<T>(), len, reason: DecodeReason::Rest(rest) }
     }
 
+    /// The value is nested too deep.
+    pub(super) fn too_deep<T>(len: usize) -> DecodeError {
+        DecodeError { type_name: type_name::<T>(), len, reason: DecodeReason::TooDeep }
+    }
+
+    /// Whether the value is nested deeper than a decoder follows it: 128 levels of options, lists, structs and enums.
+    /// Both sides refuse it alike; send it in a flatter form.
+    pub const fn is_too_deep(&self) -> bool {
+        matches!(self.reason, DecodeReason::TooDeep)
+    }
+
     /// The Rust type that was wanted.
     pub const fn type_name(&self) -> &'static str {
         self.type_name
@@ -76,6 +90,7 @@ impl fmt::Display for DecodeError {
         match self.reason {
             DecodeReason::Codec(_) => Ok(()),
             DecodeReason::Rest(rest) => write!(f, ": {rest} bytes are left over"),
+            DecodeReason::TooDeep => write!(f, ": {TooDeep}"),
         }
     }
 }
@@ -84,7 +99,7 @@ impl Error for DecodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
             DecodeReason::Codec(reason) => Some(reason),
-            DecodeReason::Rest(_) => None,
+            DecodeReason::Rest(_) | DecodeReason::TooDeep => None,
         }
     }
 }

@@ -5,10 +5,12 @@
 //! the peer accepts.
 //!
 //! Invariants:
-//! 1. What one codec has encoded, the same codec decodes to an equal value, or encoding it was an error.
+//! 1. What one codec has encoded, the same codec decodes to an equal value, or encoding it was an error (but see 4).
 //! 2. A decoder allocates in proportion to the bytes that it was given, whatever they claim.
 //! 3. Bytes that are left over are an error, so that a longer message is never taken for a shorter one.
+//! 4. A value that is nested deeper than 128 levels is refused by its decoder, so that no message exhausts the stack.
 
+mod depth;
 mod error;
 mod message;
 mod msgpack;
@@ -58,7 +60,8 @@ pub trait Codec: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// Decodes a value that fills the whole of `bytes`.
     ///
     /// # Errors
-    /// The bytes are not a value of this type, or go on after it.
+    /// The bytes are not a value of this type, or go on after it, or the value is nested deeper than 128 levels
+    /// ([`DecodeError::is_too_deep`]).
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError>;
 
     /// Encodes a value into a buffer of its own.

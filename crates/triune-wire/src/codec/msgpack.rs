@@ -1,15 +1,14 @@
 //! The codec for other languages and other builds: MessagePack with field names.
 
+use std::cell::Cell;
 use std::{fmt, io};
 
 use rmp_serde::decode::Error;
 use rmp_serde::{Deserializer, Serializer};
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 
+use super::depth::Limited;
 use super::{Codec, DecodeError, EncodeError, Output};
-
-/// How deep values may be nested: a peer must not be able to exhaust the stack.
-const MAX_DEPTH: usize = 128;
 
 /// [MessagePack](https://msgpack.org), structs as maps with field names: readable from any language. Fields
 /// that one side does not know are ignored, those with `#[serde(default)]` may be missing.
@@ -31,9 +30,13 @@ impl Codec for MsgPack {
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
         let mut deserializer = Deserializer::from_read_ref(&bytes);
-        deserializer.set_max_depth(MAX_DEPTH);
-        let fail = |reason: &dyn fmt::Display| DecodeError::of::<T>(bytes.len(), &reason);
-        let value = T::deserialize(&mut deserializer).map_err(|reason| fail(&reason))?;
+        let too_deep = Cell::new(false);
+        let fail = |reason: &dyn fmt::Display| match too_deep.get() {
+            true => DecodeError::too_deep::<T>(bytes.len()),
+            false => DecodeError::of::<T>(bytes.len(), &reason),
+        };
+        let value =
+            T::deserialize(Limited::new(&mut deserializer, &too_deep)).map_err(|reason| fail(&reason))?;
         // The deserializer does not tell where it stands, but whether there is one more byte.
         match <()>::deserialize(&mut deserializer) {
             Err(Error::InvalidMarkerRead(_)) => Ok(value),

@@ -1,8 +1,12 @@
 //! The codec between equal builds: postcard.
 
+use std::cell::Cell;
+
+use postcard::Deserializer;
 use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::depth::Limited;
 use super::{Codec, DecodeError, EncodeError, Output};
 
 /// [postcard](https://postcard.jamesmunns.com/wire-format): exact Rust types, small and quick, without field
@@ -22,9 +26,13 @@ impl Codec for Postcard {
     }
 
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-        match postcard::take_from_bytes::<T>(bytes) {
+        let mut deserializer = Deserializer::from_bytes(bytes);
+        let too_deep = Cell::new(false);
+        let decoded = T::deserialize(Limited::new(&mut deserializer, &too_deep));
+        match decoded.and_then(|value| Ok((value, deserializer.finalize()?))) {
             Ok((value, [])) => Ok(value),
             Ok((_, rest)) => Err(DecodeError::rest::<T>(bytes.len(), rest.len())),
+            Err(_) if too_deep.get() => Err(DecodeError::too_deep::<T>(bytes.len())),
             Err(reason) => Err(DecodeError::of::<T>(bytes.len(), &reason)),
         }
     }
