@@ -81,6 +81,12 @@ pub use tree::{Activity, Awaited, TaskState, TaskWait, Tree, tree};
 pub use tree_var::{TreeVar, TreeVarScope};
 
 #[doc(hidden)]
+pub mod __primitive {
+    //! For the crates of triune that have primitives of their own. Not for direct use: nothing here is stable.
+    pub use crate::cancel::{Primitive, checkpoint_if_cancelled, primitive};
+}
+
+#[doc(hidden)]
 pub mod __testing {
     //! What `triune-testing` shows to tests. Not for direct use: nothing here is stable.
     pub use crate::probe::{Census, ChildOrder, Counter, HardStop, HardStops};

@@ -63,6 +63,7 @@ pub(crate) mod map;
 mod model;
 pub(crate) mod node;
 pub(crate) mod patience;
+mod primitive;
 mod reason;
 mod scope;
 mod seat;
@@ -74,6 +75,7 @@ pub use cancellable::{
 };
 pub use elsewhere::{Bound, Detached};
 pub use finally::{Finally, bracket};
+pub use primitive::{Primitive, checkpoint_if_cancelled, primitive};
 pub use reason::{CancelReason, Cause, ReasonParts, UnknownCause};
 pub use scope::{CancelScope, Outcome};
 pub use shield::shield_unbounded;
