@@ -291,3 +291,42 @@ async fn a_deadline_travels_as_the_time_that_is_left() {
     })
     .await;
 }
+
+/// A short item right behind one that is still being written waits for its end, with all that is in it.
+#[tokio::test]
+async fn short_typed_items_behind_a_long_one_keep_their_content() {
+    let ((link, driver, _none), (_link, other_driver, mut incoming)) = pair().await;
+    let background = async { tokio::join!(driver.run(), other_driver.run()) };
+    let talk = async {
+        let (mut dialog, sender, _receiver) = link.open(0, Bytes::new());
+        let Some(Request::Open(mut handler)) = incoming.recv().await else { panic!("not a dialog") };
+        handler.responder.started(Bytes::new()).unwrap();
+        dialog.started().await.unwrap();
+        let mut sender = triune_ipc::TypedSender::<Vec<u32>>::new(sender);
+        let mut receiver = triune_ipc::TypedReceiver::<Vec<u32>>::new(handler.receiver);
+        for round in 0..20_u32 {
+            let items = [
+                vec![u32::MAX; 40_000],
+                vec![round],
+                vec![],
+                vec![round; 1_000],
+                vec![7; 30_000],
+                vec![1, 2],
+            ];
+            for item in &items {
+                sender.send(item).await.unwrap();
+            }
+            for item in items {
+                assert_eq!(receiver.recv().await.unwrap().unwrap(), item);
+            }
+        }
+        // What was queued is accounted for: more than the queue has room for goes through.
+        for _ in 0..200 {
+            sender.send(&vec![u32::MAX; 40_000]).await.unwrap();
+            sender.send(&vec![3]).await.unwrap();
+            receiver.recv().await.unwrap().unwrap();
+            receiver.recv().await.unwrap().unwrap();
+        }
+    };
+    alongside(background, Box::pin(talk)).await;
+}

@@ -97,7 +97,7 @@ impl Outgoing {
         if lane == Lane::Bulk
             && let Some(long) = self.long(key(header))
         {
-            long.behind.push(Behind { header, body, is_terminal });
+            long.behind.push(Behind { header, body: joined(prefix, body), is_terminal });
             return 0;
         }
         if len > FRAME_MAX as usize {
@@ -275,6 +275,17 @@ impl Outgoing {
         self.beginning.clear();
         self.turns.clear();
     }
+}
+
+/// Prefix and body as one, for a frame that has to wait.
+fn joined(prefix: &[u8], body: Message) -> Message {
+    if prefix.is_empty() {
+        return body;
+    }
+    let mut whole = Vec::with_capacity(prefix.len() + body.len());
+    whole.extend_from_slice(prefix);
+    body.parts().for_each(|part| whole.extend_from_slice(part));
+    whole.into()
 }
 
 /// Whose message a frame belongs to.
