@@ -10,7 +10,7 @@ use bytes::Bytes;
 use triune_wire::{CancelMessage, Message, Report, ReportKind};
 
 use crate::call::dropped;
-use crate::mux::{Shared, StreamKey};
+use crate::mux::{Batch, Shared, StreamKey};
 use crate::{CallEnd, SendError, SendErrorKind};
 
 /// The calling side's hold on a dialog: its first value, its result, its cancellation. Made by
@@ -31,7 +31,7 @@ impl PendingDialog {
         (
             owner,
             DialogSender { shared: Arc::clone(shared), key },
-            DialogReceiver { shared: Arc::clone(shared), key },
+            DialogReceiver::new(Arc::clone(shared), key),
         )
     }
 
@@ -156,11 +156,16 @@ impl Drop for DialogSender {
 pub struct DialogReceiver {
     shared: Arc<Shared>,
     key: StreamKey,
+    batch: Batch,
 }
 
 impl DialogReceiver {
+    const fn new(shared: Arc<Shared>, key: StreamKey) -> DialogReceiver {
+        DialogReceiver { shared, key, batch: Batch::new() }
+    }
+
     pub(crate) const fn of_handler(shared: Arc<Shared>, id: u64) -> DialogReceiver {
-        DialogReceiver { shared, key: StreamKey::Theirs(id) }
+        DialogReceiver::new(shared, StreamKey::Theirs(id))
     }
 
     /// Waits for the next item. `None`: the other side ended this direction, or the dialog ended well.
@@ -174,7 +179,27 @@ impl DialogReceiver {
     /// The calling side: how the dialog ended, if not with a result. A handler: its caller has cancelled, or
     /// the link has ended.
     pub async fn recv(&mut self) -> Result<Option<Bytes>, CallEnd> {
-        poll_fn(|cx| self.shared.update(|state, wakes| state.poll_recv(self.key, cx.waker(), wakes))).await
+        if let Some(item) = self.next_of_batch() {
+            return Ok(Some(item));
+        }
+        let DialogReceiver { shared, key, batch } = self;
+        poll_fn(|cx| shared.update(|state, wakes| state.poll_recv(*key, batch, cx.waker(), wakes))).await
+    }
+
+    /// An item that was taken over before, unless something must be heard of first.
+    fn next_of_batch(&mut self) -> Option<Bytes> {
+        if !self.batch.is_current(&self.shared.news) {
+            return None;
+        }
+        let item = self.batch.take()?;
+        if self.batch.is_due() {
+            let freed = self.batch.take_freed();
+            self.shared.update(|state, _| {
+                state.give_back(self.key, freed);
+                state.rearm(self.key, &mut self.batch);
+            });
+        }
+        Some(item)
     }
 }
 

@@ -81,12 +81,19 @@ pub struct TypedSender<T, C = Postcard> {
     items: PhantomData<fn(T, C)>,
 }
 
-impl<T: Serialize, C: Codec> TypedSender<T, C> {
+impl<T, C> TypedSender<T, C> {
     /// Gives the items of this direction a type.
     pub const fn new(raw: DialogSender) -> TypedSender<T, C> {
         TypedSender { raw, scratch: Vec::new(), items: PhantomData }
     }
 
+    /// Ends this direction; the other one goes on. The receiver gets `None` after the last item.
+    pub fn end(&mut self) {
+        self.raw.end();
+    }
+}
+
+impl<T: Serialize, C: Codec> TypedSender<T, C> {
     /// Sends an item; waits as [`DialogSender::send`] does.
     ///
     /// # Cancel safety
@@ -116,11 +123,6 @@ impl<T: Serialize, C: Codec> TypedSender<T, C> {
     /// A short item goes into the scratch buffer, and the message is empty.
     fn encode(&mut self, item: &T) -> Result<Message, TypedSendError> {
         C::to_short_message(item, &mut self.scratch, SMALL).map_err(TypedSendError::Encode)
-    }
-
-    /// Ends this direction; the other one goes on. The receiver gets `None` after the last item.
-    pub fn end(&mut self) {
-        self.raw.end();
     }
 }
 

@@ -274,3 +274,69 @@ async fn round_trip(link: &triune_ipc::Link, incoming: &mut Incoming) {
     }
     call.await.unwrap();
 }
+
+/// The receiving half takes over all that is there, but what it has not given out yet is not consumed: no credit for it.
+#[tokio::test]
+async fn items_that_were_taken_over_give_back_no_credit_before_they_are_received() {
+    let ((link, driver, _none), (_link, other_driver, mut incoming)) = pair().await;
+    let background = async { tokio::join!(driver.run(), other_driver.run()) };
+    alongside(background, async {
+        let (mut dialog, _sender, mut receiver) = link.open(0, Bytes::new());
+        let mut handler = next_dialog(&mut incoming).await;
+        handler.responder.started(Bytes::new()).unwrap();
+        dialog.started().await.unwrap();
+        for window in 0..20 {
+            // As many as half of the window has, each time: the first half is there, the second comes with the credit.
+            for n in 0..32 {
+                handler.sender.send(number(window * 32 + n)).await.unwrap();
+            }
+            round_trip(&link, &mut incoming).await;
+            for n in 0..32 {
+                assert_eq!(receiver.recv().await.unwrap().unwrap(), number(window * 32 + n));
+            }
+        }
+        // Now a full window is free again, and not one item more.
+        round_trip(&link, &mut incoming).await;
+        let mut sent = 0;
+        while handler.sender.try_send(number(sent)).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(sent, 64);
+        round_trip(&link, &mut incoming).await;
+        // One is received; the other 63 are taken over with it.
+        assert_eq!(receiver.recv().await.unwrap().unwrap(), number(0));
+        round_trip(&link, &mut incoming).await;
+        assert!(handler.sender.try_send(number(64)).unwrap_err().is_full());
+    })
+    .await;
+}
+
+/// A handler that has taken over many items hears of its cancellation before the next of them.
+#[tokio::test]
+async fn a_cancel_is_heard_before_the_items_that_were_taken_over() {
+    let ((link, driver, _none), (_link, other_driver, mut incoming)) = pair().await;
+    let background = async { tokio::join!(driver.run(), other_driver.run()) };
+    alongside(background, async {
+        let (mut dialog, mut sender, _receiver) = link.open(0, Bytes::new());
+        let mut handler = next_dialog(&mut incoming).await;
+        handler.responder.started(Bytes::new()).unwrap();
+        dialog.started().await.unwrap();
+        for n in 0..40 {
+            sender.send(number(n)).await.unwrap();
+        }
+        round_trip(&link, &mut incoming).await;
+        assert_eq!(handler.receiver.recv().await.unwrap().unwrap(), number(0));
+        // The end of another request is no reason to lose any.
+        let other = link.call(1, Bytes::new());
+        let Some(Request::Call(call)) = incoming.recv().await else { panic!("not a call") };
+        other.cancel(CancelMessage::new(CancelCause::Explicit, "another one"));
+        call.responder.cancelled().await;
+        assert_eq!(handler.receiver.recv().await.unwrap().unwrap(), number(1));
+        dialog.cancel(CancelMessage::new(CancelCause::Explicit, "stop"));
+        handler.responder.cancelled().await;
+        assert!(
+            matches!(handler.receiver.recv().await, Err(CallEnd::Cancelled(why)) if why.message == "stop")
+        );
+    })
+    .await;
+}

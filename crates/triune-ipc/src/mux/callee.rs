@@ -115,6 +115,7 @@ impl State {
         } else if let Some(served) = self.served.get_mut(&id) {
             served.cancel.get_or_insert(message);
             served.wake_all(wakes);
+            self.news.add();
         } else if id > self.last_seen || self.partials.has_request(id) {
             if self.early_cancels.len() >= self.this.max_in_flight as usize {
                 return Err(ProtocolError::Overrun { kind, id, bound: "the limit of requests in flight" });

@@ -3,8 +3,9 @@
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use triune_wire::{Header, Kind, Message};
+use triune_wire::{Credit, Header, Kind, Message};
 
+use super::batch::Batch;
 use super::callee::Served;
 use super::caller::Request;
 use super::chunk::Key;
@@ -92,7 +93,7 @@ impl State {
             return Poll::Pending;
         }
         stream.sent(len);
-        self.out.push(Lane::Bulk, header, prefix, item.clone());
+        self.out.push_item(header, prefix, item);
         Poll::Ready(Ok(()))
     }
 
@@ -149,27 +150,34 @@ impl State {
         }
     }
 
+    /// The next item. Together with it come all others that are there, into the batch.
     pub(crate) fn poll_recv(
         &mut self,
         key: StreamKey,
+        batch: &mut Batch,
         waker: &Waker,
         wakes: &mut Wakes,
     ) -> Poll<Result<Option<Bytes>, CallEnd>> {
+        batch.news = self.news.get();
+        self.give_back(key, batch.take_freed());
         // A handler hears of its cancellation before what else is there: it is meant to stop.
         if let StreamKey::Theirs(id) = key
             && let Some(message) = self.served.get(&id).and_then(|served| served.cancel.clone())
         {
             return Poll::Ready(Err(CallEnd::Cancelled(message)));
         }
-        let Some(stream) = self.stream(key) else {
-            return Poll::Ready(self.end.clone().map_or(Ok(None), |end| Err(CallEnd::Lost(end))));
-        };
-        if let Some((item, credit_due)) = stream.take_item() {
-            if credit_due {
-                self.credit_due(key);
+        if let Some(stream) = self.stream(key) {
+            stream.fill(batch);
+        }
+        if let Some(item) = batch.take() {
+            if batch.is_due() {
+                self.give_back(key, batch.take_freed());
             }
             return Poll::Ready(Ok(Some(item)));
         }
+        let Some(stream) = self.stream(key) else {
+            return Poll::Ready(self.end.clone().map_or(Ok(None), |end| Err(CallEnd::Lost(end))));
+        };
         let recv_ended = stream.recv_ended;
         let terminal = match key {
             StreamKey::Ours(slot) => self.requests.get(slot).and_then(|request| request.terminal.as_ref()),
@@ -188,6 +196,20 @@ impl State {
             register(&mut stream.recv_waker, waker, wakes);
         }
         Poll::Pending
+    }
+
+    /// Says anew when the batch must tell what was consumed of it.
+    pub(crate) fn rearm(&mut self, key: StreamKey, batch: &mut Batch) {
+        if let Some(stream) = self.stream(key) {
+            stream.rearm(batch);
+        }
+    }
+
+    /// Items of a batch were consumed.
+    pub(crate) fn give_back(&mut self, key: StreamKey, freed: Credit) {
+        if self.stream(key).is_some_and(|stream| stream.give_back(freed)) {
+            self.credit_due(key);
+        }
     }
 
     /// The receiving half is gone: what is there is dropped, and the sender is told to stop.

@@ -12,6 +12,7 @@
 //! 4. The terminal frame is the last of its id from the callee; later frames of the caller are ignored.
 //! 5. What a peer can make us hold is counted when a frame comes in, before it is stored.
 
+mod batch;
 mod callee;
 mod caller;
 mod chunk;
@@ -24,6 +25,7 @@ mod state;
 mod stream;
 mod wake;
 
+pub(crate) use batch::Batch;
 pub(crate) use callee::{Arrival, Arrived};
 pub(crate) use caller::Asked;
 pub(crate) use chunk::Chunk;

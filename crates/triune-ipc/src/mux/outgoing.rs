@@ -78,6 +78,20 @@ impl Outgoing {
         self.enqueue(lane, header, prefix, body, false)
     }
 
+    /// Queues an item whose body is `prefix` and `item`; a short one is copied from where it is.
+    pub(crate) fn push_item(&mut self, header: Header, prefix: &[u8], item: &Message) {
+        let len = prefix.len() + item.len();
+        if len > INLINE || self.long(key(header)).is_some() {
+            self.push(Lane::Bulk, header, prefix, item.clone());
+            return;
+        }
+        self.queued += framed(len);
+        let chunk = self.open_chunk(Lane::Bulk);
+        chunk.push_header(with_len(header, len));
+        chunk.head.extend_from_slice(prefix);
+        item.parts().for_each(|part| chunk.head.extend_from_slice(part));
+    }
+
     /// Queues a terminal frame.
     pub(crate) fn push_terminal(&mut self, lane: Lane, header: Header, body: Message) {
         self.terminals += 1;

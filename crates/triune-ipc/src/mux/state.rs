@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use slab::Slab;
 use triune_wire::{CancelMessage, Frame, Header, Hello, Kind, Limits, Message, Report};
 
+use super::batch::News;
 use super::callee::{Arrived, Served};
 use super::caller::Request;
 use super::chunk::Chunk;
@@ -25,11 +26,14 @@ const MAX_PONGS: usize = 16;
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) peer: Hello,
+    pub(crate) news: News,
 }
 
 impl Shared {
     pub(crate) fn new(this: &Hello, peer: Hello, queue_bytes: usize) -> Shared {
-        Shared { state: Mutex::new(State::new(this.limits, peer.limits, queue_bytes)), peer }
+        let state = State::new(this.limits, peer.limits, queue_bytes);
+        let news = state.news.clone();
+        Shared { state: Mutex::new(state), peer, news }
     }
 
     /// Only the driver locks without [`update`](Shared::update): it need not wake itself.
@@ -67,6 +71,7 @@ pub(crate) struct State {
     pub(super) peer: Limits,
     pub(super) queue_bytes: usize,
     pub(crate) end: Option<LinkEnd>,
+    pub(super) news: News,
     pub(crate) end_waiters: Waiters,
     pub(crate) goodbye: bool,
     /// GOODBYE is to be said when no request is open.
@@ -108,6 +113,7 @@ impl State {
             peer,
             queue_bytes: queue_bytes.max(1),
             end: None,
+            news: News::default(),
             end_waiters: Waiters::default(),
             goodbye: false,
             draining: false,
@@ -227,6 +233,7 @@ impl State {
             return;
         }
         self.end = Some(end.clone());
+        self.news.add();
         self.lose_requests(&end, wakes);
         for served in self.served.values_mut() {
             served.wake_all(wakes);

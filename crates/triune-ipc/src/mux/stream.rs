@@ -12,6 +12,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use triune_wire::{Credit, Frame, Kind, Limits, flag};
 
+use super::batch::Batch;
 use crate::ProtocolError;
 use crate::mux::Wakes;
 
@@ -175,14 +176,43 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes an item out and says whether a CREDIT is due now.
-    pub(crate) fn take_item(&mut self) -> Option<(Bytes, bool)> {
-        let item = self.inbox.pop_front()?;
-        self.freed.items += 1;
-        self.freed.bytes = self.freed.bytes.saturating_add(item.len() as u64);
-        let half = self.freed.items >= self.recv_full.items.div_ceil(2)
-            || self.freed.bytes >= self.recv_full.bytes.unsigned_abs().div_ceil(2);
-        Some((item, half && !self.recv_ended))
+    /// Moves all items into the batch, if it has none left.
+    pub(crate) fn fill(&mut self, batch: &mut Batch) {
+        if batch.items.is_empty() {
+            std::mem::swap(&mut self.inbox, &mut batch.items);
+        }
+        self.rearm(batch);
+    }
+
+    /// Says when the batch must tell what was consumed of it: when a CREDIT is due. While one waits to be made, what is consumed
+    /// counts for the next one, and that can wait for the end of the batch: it holds one window at most.
+    pub(crate) fn rearm(&self, batch: &mut Batch) {
+        if self.credit_due {
+            batch.due_after(Credit { items: u32::MAX, bytes: u64::MAX });
+            return;
+        }
+        let half = self.half();
+        batch.due_after(Credit {
+            items: half.items.saturating_sub(self.freed.items),
+            bytes: half.bytes.saturating_sub(self.freed.bytes),
+        });
+    }
+
+    /// Half of the window.
+    const fn half(&self) -> Credit {
+        Credit {
+            items: self.recv_full.items.div_ceil(2),
+            bytes: self.recv_full.bytes.unsigned_abs().div_ceil(2),
+        }
+    }
+
+    /// Items were consumed. Whether a CREDIT is due now.
+    pub(crate) fn give_back(&mut self, credit: Credit) -> bool {
+        self.freed.items += credit.items;
+        self.freed.bytes = self.freed.bytes.saturating_add(credit.bytes);
+        let half = self.half();
+        let is_due = self.freed.items >= half.items || self.freed.bytes >= half.bytes;
+        is_due && !self.recv_ended
     }
 
     /// The credit to send now; from here on the peer may use it.
