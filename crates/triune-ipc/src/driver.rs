@@ -8,7 +8,8 @@
 //! and asks to be polled, so that other tasks run in between.
 //!
 //! Invariants:
-//! 1. Reading never waits for writing, nor for a consumer: what comes in is bounded by credits and limits.
+//! 1. Reading never waits for writing, nor for a consumer: what comes in is bounded by credits and limits. After some reads it lets the
+//!    consumers have their turn, so that they find their items while the processor still has them in its cache.
 //! 2. A failed write does not end the link before what the other side had sent is read: its last words
 //!    (an answer, a GOODBYE) are worth more than our broken pipe.
 
@@ -37,6 +38,8 @@ const READ: usize = 64 * 1024;
 /// Room that is made for a read after one that found more than it had room for, in bytes. A frame of the largest
 /// kind does not fit into the small one, so a part of each would be moved.
 const READ_MUCH: usize = 4 * READ;
+/// After so many bytes, others have their turn before more is read.
+const TURN: usize = READ_MUCH;
 /// The read buffer is renewed when less room than this is left, in bytes.
 const READ_LEAST: usize = 8 * 1024;
 /// How many buffers go into one write at most.
@@ -53,6 +56,8 @@ pub struct Driver {
     undecoded: bool,
     /// Room to be made for the next reads.
     room: usize,
+    /// Bytes that were read since the driver was polled.
+    read_in_turn: usize,
     batch: VecDeque<Chunk>,
     /// Kept for its memory.
     wakes: Wakes,
@@ -82,6 +87,7 @@ impl Driver {
             undecoded: !buffer.is_empty(),
             buffer,
             room: READ,
+            read_in_turn: 0,
             batch: VecDeque::new(),
             wakes: Wakes::default(),
             goodbye: None,
@@ -117,6 +123,12 @@ impl Driver {
         poll_fn(|cx| self.poll_drive(cx)).await
     }
 
+    /// Changes for how long the driver looks at the socket before it parks; see [`Config::spin`]. For a side that learns it by the HELLO
+    /// of the other one.
+    pub const fn set_spin(&mut self, spin: Duration) {
+        self.spin = spin;
+    }
+
     /// Whether the link ended because the other side went away before it had read everything that was written
     /// to it. The last bytes that were written have then provably not been read: those of the last request, if
     /// nothing was written after it (no CANCEL of it, no CREDIT).
@@ -126,13 +138,18 @@ impl Driver {
         self.left_unread
     }
 
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         if let Some(end) = &self.ended {
             return Poll::Ready(end.clone());
         }
+        self.read_in_turn = 0;
         let polled = loop {
             if let Poll::Ready(end) = self.poll_write(cx) {
                 break Poll::Ready(end);
+            }
+            if self.read_in_turn >= TURN {
+                cx.waker().wake_by_ref();
+                break Poll::Pending;
             }
             match self.poll_read(cx) {
                 Poll::Ready(Err(end)) => break Poll::Ready(end),
@@ -298,7 +315,8 @@ impl Driver {
                 Ok(()) => LinkEnd::Eof,
                 Err(error) => LinkEnd::Protocol(Arc::new(error.into())),
             }),
-            Ok(_) => {
+            Ok(n) => {
+                self.read_in_turn += n;
                 if let Some(pulse) = &mut self.pulse {
                     pulse.heard();
                 }

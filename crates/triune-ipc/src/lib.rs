@@ -50,6 +50,7 @@
 
 pub mod blocking;
 
+mod beside;
 mod call;
 mod config;
 mod dialog;

@@ -10,35 +10,51 @@ use std::task::Waker;
 pub(crate) struct Wakes {
     // The common case is one waker; it needs no allocation.
     first: Option<Waker>,
-    more: Vec<Waker>,
-    discarded: Vec<Waker>,
+    rest: Vec<Rest>,
+}
+
+enum Rest {
+    Wake(Waker),
+    /// Only to be dropped.
+    Discard {
+        _waker: Waker,
+    },
 }
 
 impl Wakes {
+    #[inline]
     pub(crate) fn wake(&mut self, waker: Option<Waker>) {
         let Some(waker) = waker else { return };
         if self.first.is_none() {
             self.first = Some(waker);
         } else {
-            self.more.push(waker);
+            self.rest.push(Rest::Wake(waker));
         }
     }
 
+    #[inline]
     pub(crate) fn discard(&mut self, waker: Option<Waker>) {
-        self.discarded.extend(waker);
+        self.rest.extend(waker.map(|waker| Rest::Discard { _waker: waker }));
     }
 
     /// Wakes them all. Must not be called under the lock.
+    #[inline]
     pub(crate) fn run(&mut self) {
         if let Some(waker) = self.first.take() {
             waker.wake();
         }
-        // Both are empty nearly always, and this runs for each item.
-        if !self.more.is_empty() {
-            self.more.drain(..).for_each(Waker::wake);
+        // It is empty nearly always, and this runs for each item.
+        if !self.rest.is_empty() {
+            self.run_rest();
         }
-        if !self.discarded.is_empty() {
-            self.discarded.clear();
+    }
+
+    #[cold]
+    fn run_rest(&mut self) {
+        for rest in self.rest.drain(..) {
+            if let Rest::Wake(waker) = rest {
+                waker.wake();
+            }
         }
     }
 }
@@ -54,12 +70,15 @@ pub(crate) fn register(place: &mut Option<Waker>, waker: &Waker, wakes: &mut Wak
 #[derive(Default)]
 pub(crate) struct Waiters {
     next: u64,
-    list: Vec<(u64, Waker)>,
+    // The common case is one waiter; it needs no allocation.
+    first: Option<(u64, Waker)>,
+    more: Vec<(u64, Waker)>,
 }
 
 impl Waiters {
     pub(crate) fn register(&mut self, key: &mut Option<u64>, waker: &Waker, wakes: &mut Wakes) {
-        if let Some((_, there)) = self.list.iter_mut().find(|(k, _)| Some(*k) == *key) {
+        let waiters = self.first.iter_mut().chain(&mut self.more);
+        if let Some((_, there)) = waiters.into_iter().find(|(k, _)| Some(*k) == *key) {
             if !there.will_wake(waker) {
                 wakes.discard(Some(std::mem::replace(there, waker.clone())));
             }
@@ -67,16 +86,26 @@ impl Waiters {
         }
         self.next += 1;
         *key = Some(self.next);
-        self.list.push((self.next, waker.clone()));
+        let waiter = (self.next, waker.clone());
+        match &mut self.first {
+            Some(_) => self.more.push(waiter),
+            empty => *empty = Some(waiter),
+        }
     }
 
     pub(crate) fn remove(&mut self, key: u64, wakes: &mut Wakes) {
-        if let Some(at) = self.list.iter().position(|(k, _)| *k == key) {
-            wakes.discard(Some(self.list.swap_remove(at).1));
+        if let Some((_, waker)) = self.first.take_if(|(k, _)| *k == key) {
+            wakes.discard(Some(waker));
+        } else if let Some(at) = self.more.iter().position(|(k, _)| *k == key) {
+            wakes.discard(Some(self.more.swap_remove(at).1));
         }
     }
 
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.list.drain(..).for_each(|(_, waker)| wakes.wake(Some(waker)));
+        self.first
+            .take()
+            .into_iter()
+            .chain(self.more.drain(..))
+            .for_each(|(_, waker)| wakes.wake(Some(waker)));
     }
 }
