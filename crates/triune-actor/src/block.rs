@@ -19,6 +19,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingDialog};
+use triune_scope::__primitive::{checkpoint_if_cancelled, primitive};
 use triune_scope::{CancelReason, CancelScope, Cause, Error, FutureExt, Outcome, Result, checkpoint};
 
 use crate::call::{DialogCall, Request};
@@ -52,14 +53,14 @@ impl Portal {
         Fut: Future<Output = Result<T>>,
         E: std::fmt::Debug + Send + Sync + 'static,
     {
-        let DialogCall { request, decode_started, .. } = call;
-        checkpoint().await?;
+        let DialogCall { mut request, decode_started, .. } = call;
+        checkpoint_if_cancelled().await?;
         self.shared.check_open().map_err(CallError::<E>::Closed)?;
-        let arguments = request.arguments.clone().map_err(CallError::<E>::Encode)?;
+        let arguments = request.take_arguments().map_err(CallError::<E>::Encode)?;
         let _in_flight = self.shared.enter();
         let (mut pending, sender, receiver) =
             self.shared.link.open_with(request.entry.target(), arguments, Shared::options());
-        let started = pending.started().cancellable().await;
+        let started = primitive("portal.context", pending.started()).await;
         let first = match started {
             Ok(Ok(first)) => decode_started(&first).map_err(CallError::<E>::Decode)?,
             Ok(Err(end)) => return Err(self.shared.failure(&request, end).into()),

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use triune_wire::{DecodeError, EncodeError};
+use triune_wire::{Codec, DecodeError, EncodeError, Message, Postcard};
 
 use crate::failure::ErrorVia;
 use crate::registry::Entry;
@@ -26,15 +26,15 @@ pub struct Call<O, E> {
 #[must_use = "this only describes the dialog; hand it to `Portal::context`"]
 pub struct DialogCall<S, Out, In, O, E> {
     pub(crate) request: Request<O, E>,
-    pub(crate) decode_started: fn(&[u8]) -> Result<S, DecodeError>,
+    pub(crate) decode_started: fn(&Bytes) -> Result<S, DecodeError>,
     items: PhantomData<fn() -> (Out, In)>,
 }
 
 /// The part that both have in common.
 pub(crate) struct Request<O, E> {
     pub(crate) entry: &'static Entry,
-    pub(crate) arguments: Result<Bytes, EncodeError>,
-    pub(crate) decode_value: fn(&[u8]) -> Result<O, DecodeError>,
+    pub(crate) arguments: Result<Message, EncodeError>,
+    pub(crate) decode_value: fn(&Bytes) -> Result<O, DecodeError>,
     pub(crate) via: ErrorVia<E>,
 }
 
@@ -60,14 +60,21 @@ where
 {
     DialogCall {
         request: Request::new(entry, &arguments, via),
-        decode_started: triune_wire::decode,
+        decode_started: Postcard::decode_shared,
         items: PhantomData,
     }
 }
 
 impl<O: DeserializeOwned, E> Request<O, E> {
     fn new<A: Serialize>(entry: &'static Entry, arguments: &A, via: ErrorVia<E>) -> Self {
-        Self { entry, arguments: triune_wire::to_bytes(arguments), decode_value: triune_wire::decode, via }
+        Self { entry, arguments: Postcard::to_message(arguments), decode_value: Postcard::decode_shared, via }
+    }
+}
+
+impl<O, E> Request<O, E> {
+    /// The arguments, once: what is left afterwards tells how to read the answer.
+    pub(crate) fn take_arguments(&mut self) -> Result<Message, EncodeError> {
+        std::mem::replace(&mut self.arguments, Ok(Message::default()))
     }
 }
 

@@ -41,6 +41,8 @@ const ORPHAN_GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct Settings {
     /// For the clean-up when the parent is gone.
     pub(crate) grace: Duration,
+    /// How long the end of the link looks at it before it sleeps.
+    pub(crate) spin: Duration,
 }
 
 impl Settings {

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use triune_wire::{Codec, Postcard};
 
 use crate::dialog::{Dialog, EndpointDialog};
 use crate::error::DialogError;
@@ -90,8 +91,8 @@ where
     ///
     /// [`DialogError`] if the value cannot be encoded or is too large, if the scope is cancelled, or if the caller is gone.
     pub async fn started(self, value: S) -> Result<Dialog<O, I>, DialogError> {
-        triune_scope::checkpoint().await.map_err(DialogError::Cancelled)?;
-        let body = triune_wire::to_bytes(&value).map_err(DialogError::Encode)?;
+        triune_scope::__primitive::checkpoint_if_cancelled().await.map_err(DialogError::Cancelled)?;
+        let body = Postcard::to_message(&value).map_err(DialogError::Encode)?;
         self.raw.start(body).await
     }
 }

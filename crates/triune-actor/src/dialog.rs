@@ -8,12 +8,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, oneshot};
-use triune_ipc::CallEnd;
-use triune_scope::FutureExt;
+use triune_ipc::{CallEnd, TypedSender};
+use triune_scope::__primitive::primitive;
+use triune_wire::{Codec, Message, Postcard};
 
 use crate::error::{DialogError, TrySendError};
 
@@ -29,8 +29,7 @@ pub struct Dialog<Out, In> {
 /// The sending half of a [`Dialog`]. Dropping it is [`close`](Self::close).
 #[must_use = "dropping the half tells the other side that nothing more will be sent"]
 pub struct DialogSender<Out> {
-    raw: triune_ipc::DialogSender,
-    items: PhantomData<fn(Out)>,
+    raw: TypedSender<Out>,
 }
 
 /// The receiving half of a [`Dialog`].
@@ -86,7 +85,7 @@ impl<Out, In> Dialog<Out, In> {
         home: Option<Arc<Leftover>>,
     ) -> Self {
         Self {
-            sender: DialogSender { raw: sender, items: PhantomData },
+            sender: DialogSender { raw: TypedSender::new(sender) },
             receiver: DialogReceiver { raw: Some(receiver), home, items: PhantomData },
         }
     }
@@ -113,11 +112,10 @@ impl<Out: Serialize> DialogSender<Out> {
     ///
     /// See [`DialogError`].
     pub async fn send(&mut self, item: Out) -> Result<(), DialogError> {
-        let item = triune_wire::to_bytes(&item).map_err(DialogError::Encode)?;
-        let sent = self.raw.send(item).cancellable().await.map_err(DialogError::Cancelled)?;
+        let sent = primitive("dialog.send", self.raw.send(&item)).await.map_err(DialogError::Cancelled)?;
         match sent {
             Ok(()) => Ok(()),
-            Err(error) => Err(own_cancel_first(DialogError::from_send(&error)).await),
+            Err(error) => Err(own_cancel_first(DialogError::from_send(error)).await),
         }
     }
 
@@ -127,14 +125,9 @@ impl<Out: Serialize> DialogSender<Out> {
     ///
     /// [`TrySendError::Full`] with the item while the other side is behind.
     pub fn try_send(&mut self, item: Out) -> Result<(), TrySendError<Out>> {
-        let encoded =
-            triune_wire::to_bytes(&item).map_err(|error| TrySendError::Failed(DialogError::Encode(error)))?;
-        self.raw.try_send(encoded).map_err(|error| {
-            if error.is_full() {
-                TrySendError::Full(item)
-            } else {
-                TrySendError::Failed(DialogError::from_send(&error))
-            }
+        self.raw.try_send(&item).map_err(|error| match error {
+            error if error.is_full() => TrySendError::Full(item),
+            error => TrySendError::Failed(DialogError::from_send(error)),
         })
     }
 
@@ -156,9 +149,9 @@ impl<In: DeserializeOwned> DialogReceiver<In> {
     /// See [`DialogError`].
     pub async fn recv(&mut self) -> Result<Option<In>, DialogError> {
         let Some(raw) = &mut self.raw else { unreachable!("the half is there until it is dropped") };
-        let received = raw.recv().cancellable().await.map_err(DialogError::Cancelled)?;
+        let received = primitive("dialog.recv", raw.recv()).await.map_err(DialogError::Cancelled)?;
         match received {
-            Ok(Some(item)) => triune_wire::decode(&item).map(Some).map_err(DialogError::Decode),
+            Ok(Some(item)) => Postcard::decode_shared(&item).map(Some).map_err(DialogError::Decode),
             Ok(None) => Ok(None),
             Err(end) => Err(own_cancel_first(DialogError::from_end(&end)).await),
         }
@@ -223,12 +216,12 @@ pub struct EndpointDialog {
 
 /// The first value on its way to the task that owns the duty to answer.
 pub(crate) struct StartRequest {
-    pub(crate) value: Bytes,
+    pub(crate) value: Message,
     pub(crate) sent: oneshot::Sender<Result<(), CallEnd>>,
 }
 
 impl EndpointDialog {
-    pub(crate) async fn start<Out, In>(self, value: Bytes) -> Result<Dialog<Out, In>, DialogError> {
+    pub(crate) async fn start<Out, In>(self, value: Message) -> Result<Dialog<Out, In>, DialogError> {
         let (sent, answer) = oneshot::channel();
         let gone = || DialogError::Ended(crate::error::PeerEnd::new("the request is over".to_owned()));
         self.start.send(StartRequest { value, sent }).map_err(|_| gone())?;

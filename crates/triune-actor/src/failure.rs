@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use triune_scope::{CancelReason, Cancelled};
-use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
+use triune_wire::{Codec as _, DecodeError, EncodeError, Message, Postcard, Report, ReportKind};
 
 use crate::error::{PeerEnd, RemoteError};
 
@@ -94,9 +94,9 @@ impl<E> fmt::Debug for ErrorVia<E> {
 /// # Errors
 ///
 /// The endpoint's failure, or that its value cannot be encoded.
-pub fn finish<O: Serialize, E>(result: Result<O, E>, via: ErrorVia<E>) -> Result<Bytes, Failure> {
+pub fn finish<O: Serialize, E>(result: Result<O, E>, via: ErrorVia<E>) -> Result<Message, Failure> {
     match result {
-        Ok(value) => triune_wire::to_bytes(&value).map_err(|error| Failure::protocol(&error)),
+        Ok(value) => Postcard::to_message(&value).map_err(|error| Failure::protocol(&error)),
         Err(error) => Err(via.failure(&error)),
     }
 }
@@ -107,7 +107,7 @@ pub fn finish<O: Serialize, E>(result: Result<O, E>, via: ErrorVia<E>) -> Result
 ///
 /// The bytes are not these arguments.
 pub fn decode_arguments<A: DeserializeOwned>(bytes: &Bytes) -> Result<A, Failure> {
-    triune_wire::decode(bytes).map_err(|error| Failure::protocol(&error))
+    Postcard::decode_shared(bytes).map_err(|error| Failure::protocol(&error))
 }
 
 /// The parts of a `Result`, also of an alias of it.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
-use triune_scope::{CancelReason, Cancelled, FutureExt, checkpoint, shield, shield_unbounded};
+use triune_scope::__primitive::{checkpoint_if_cancelled, primitive};
+use triune_scope::{CancelReason, Cancelled, FutureExt, shield, shield_unbounded};
 
 use crate::call::{Call, Request};
 use crate::error::CallError;
@@ -41,13 +42,13 @@ impl Portal {
     ///
     /// See [`CallError`].
     pub async fn call<O, E>(&self, call: Call<O, E>) -> Result<O, CallError<E>> {
-        let request = call.request;
-        checkpoint().await.map_err(CallError::Cancelled)?;
+        let mut request = call.request;
+        checkpoint_if_cancelled().await.map_err(CallError::Cancelled)?;
         self.shared.check_open().map_err(CallError::Closed)?;
-        let arguments = request.arguments.clone().map_err(CallError::Encode)?;
+        let arguments = request.take_arguments().map_err(CallError::Encode)?;
         let _in_flight = self.shared.enter();
         let mut pending = self.shared.link.call_with(request.entry.target(), arguments, Shared::options());
-        let answered = match (&mut pending).cancellable().await {
+        let answered = match primitive("portal.call", &mut pending).await {
             Ok(answered) => answered,
             Err(cancelled) => {
                 pending.cancel(crate::reason::to_message(cancelled.reason()));

@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use linkme::distributed_slice;
+use triune_wire::Message;
 
 use crate::dialog::EndpointDialog;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 pub static ENDPOINTS: [Entry];
 
 /// The running body of an endpoint: its encoded value, or why there is none.
-pub type Handled = Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>;
+pub type Handled = Pin<Box<dyn Future<Output = Result<Message, Failure>> + Send>>;
 
 /// How an endpoint is entered. Follows from its signature.
 #[derive(Debug, Clone, Copy)]

@@ -126,7 +126,12 @@ impl Supervisor {
         let phase = self.shared.phase();
         // A process that dies closes its link a moment before its status can be had.
         let exit = self.process.terminate(&self.ladder, &end.to_string()).await;
-        self.died(exit, phase)
+        let mut report = self.died(exit, phase);
+        if !matches!(end, LinkEnd::Eof | LinkEnd::Goodbye) {
+            // The status says only how it was ended here, not why.
+            report.died = report.died.map(|died| died.with_source(end));
+        }
+        report
     }
 
     /// Reads what was written before the end.

@@ -92,8 +92,8 @@ pub mod guide;
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::{
-    Containment, ContainmentInForce, ContainmentReport, UnknownContainment, containment, containment_report,
-    init, set_containment,
+    Containment, ContainmentInForce, ContainmentReport, Hold, UnknownContainment, containment,
+    containment_report, hold, init, is_held, set_containment,
 };
 pub use triune_scope::blocking::{self, Blocking};
 pub use triune_scope::{

@@ -4,12 +4,11 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use triune_ipc::{IncomingCall, IncomingDialog, Responder};
 use triune_scope::{CancelReason, CancelScope, Outcome, Result};
-use triune_wire::{Report, ReportKind};
+use triune_wire::{Message, Report, ReportKind};
 
 use super::panic::{self, Caught};
 use crate::dialog::{EndpointDialog, StartRequest};
@@ -19,7 +18,7 @@ use crate::reason::{from_message, to_message};
 use crate::registry::{Entry, Handler};
 
 /// How the body of an endpoint ended.
-type Ended = Outcome<Result<Result<Bytes, Failure>, Caught>>;
+type Ended = Outcome<Result<Result<Message, Failure>, Caught>>;
 
 /// Serves a call.
 pub(super) async fn call(call: IncomingCall) -> Result {
@@ -66,12 +65,14 @@ async fn run(
     responder: &mut Responder,
     deadline: Option<Instant>,
     mut started: Option<oneshot::Receiver<StartRequest>>,
-    body: impl Future<Output = Result<Bytes, Failure>>,
+    body: impl Future<Output = Result<Message, Failure>>,
 ) -> Answer {
     tracing::trace!(endpoint = entry.name(), "request begins");
     let scope = CancelScope::new();
-    // Nobody waits for the answer after it.
-    scope.set_deadline(deadline);
+    if deadline.is_some() {
+        // Nobody waits for the answer after it.
+        scope.set_deadline(deadline);
+    }
     let mut body = pin!(scope.run(panic::catch(body)));
     loop {
         let step = {

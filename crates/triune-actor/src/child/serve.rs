@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Incoming, Link, LinkEnd, Request, connect};
@@ -31,25 +29,17 @@ pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU
     };
     if let Ok(settings) = triune_wire::decode::<Settings>(&link.peer().config) {
         grace.store(millis(settings.grace), Ordering::Relaxed);
+        driver.set_spin(settings.spin);
     }
     let run = Run::current();
-    let clean = {
-        let mut serving = pin!(run.main(root.run(accept_all(incoming, root.clone()))));
-        let mut moving = pin!(driver.drive());
-        let mut link_end = None;
-        std::future::poll_fn(|cx| {
-            if link_end.is_none()
-                && let Poll::Ready(end) = moving.as_mut().poll(cx)
-            {
-                root.cancel(parent_gone(how(&end)));
-                // The requests learn of it by their scope; what they wait for on the link is over.
-                link.close(end.clone());
-                link_end = Some(end);
-            }
-            serving.as_mut().poll(cx)
+    let serving = run.main(root.run(accept_all(incoming, root.clone())));
+    let clean = driver
+        .drive_beside(serving, |end| {
+            root.cancel(parent_gone(how(&end)));
+            // The requests learn of it by their scope; what they wait for on the link is over.
+            link.close(end);
         })
-        .await
-    };
+        .await;
     flush(&link, driver).await;
     run.close().await;
     match clean.and_then(triune_scope::Outcome::done) {

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use triune_ipc::{CallEnd, SendError, SendErrorKind};
+use triune_ipc::{CallEnd, SendErrorKind, TypedSendError};
 use triune_scope::Cancelled;
 use triune_wire::{DecodeError, EncodeError};
 
@@ -49,11 +49,12 @@ impl DialogError {
         matches!(self, Self::Closed)
     }
 
-    pub(crate) fn from_send(error: &SendError) -> Self {
-        match error.kind() {
-            SendErrorKind::TooLarge { len, max, .. } => Self::TooLarge { len: *len, max: *max },
-            SendErrorKind::Cancelled(_) | SendErrorKind::Lost(_) => {
-                Self::Ended(PeerEnd::new(error.to_string()))
+    pub(crate) fn from_send(error: TypedSendError) -> Self {
+        match error {
+            TypedSendError::Encode(error) => Self::Encode(error),
+            TypedSendError::Send(SendErrorKind::TooLarge { len, max, .. }) => Self::TooLarge { len, max },
+            TypedSendError::Send(kind @ (SendErrorKind::Cancelled(_) | SendErrorKind::Lost(_))) => {
+                Self::Ended(PeerEnd::new(kind.to_string()))
             }
             _ => Self::Closed,
         }

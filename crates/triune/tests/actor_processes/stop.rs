@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use triune::actor::{CallError, Ladder, StartError};
+use triune::actor::{ActorDied, CallError, Ladder, StartError};
 use triune::prelude::*;
 use triune::{CancelScope, Outcome, shield_unbounded};
 use triune_testing::{LeakGuard, processes_of_tree};
@@ -334,5 +334,39 @@ async fn a_nursery_dropped_by_foreign_code_leaves_no_actor() {
     }
     assert!(bell.next().await.starts_with("Peer|"));
     drop(bell);
+    guard.settle().await;
+}
+
+/// Nobody asks it for anything: the watch alone finds out.
+#[triune::test]
+async fn an_actor_that_gives_no_sign_of_life_is_ended_and_its_death_says_why() {
+    let guard = LeakGuard::new();
+    let error = nursery(async |n| {
+        let ladder = Ladder::new(Duration::from_millis(20), Duration::from_millis(20));
+        let actor =
+            n.actor("frozen").ladder(ladder).stall_timeout(Duration::from_millis(200)).start().await?;
+        freeze(actor.pid());
+        std::future::pending::<Result>().await
+    })
+    .await
+    .unwrap_err();
+    let deaths = error.group().unwrap().downcast_all::<ActorDied>();
+    let why = std::error::Error::source(deaths[0]).unwrap().to_string();
+    assert!(why.contains("gave no sign of life"), "{why}");
+    guard.settle().await;
+}
+
+#[triune::test]
+async fn an_actor_in_latency_mode_serves_as_before() {
+    let guard = LeakGuard::new();
+    nursery(async |n| {
+        let actor = n.actor("quick").spin(Duration::from_micros(200)).start().await?;
+        for number in 0..200 {
+            assert_eq!(actor.call(add::with(number, 1)).await?, number + 1);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
     guard.settle().await;
 }
