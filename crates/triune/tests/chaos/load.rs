@@ -1,6 +1,7 @@
 //! The load: the root calls two actors, talks with them and lets workers compute; each of them does the same with two
-//! leaves of its own.
+//! leaves of its own, and these have workers, too.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use triune_testing::Random;
 use triune_testing::fault::{Injector, Plan};
 
 use crate::verdict::Wrong;
-use crate::{FRAMES, only};
+use crate::{FRAMES, in_turn};
 
 /// Every wait that a fault can make endless has this limit; a spurious one on a slow machine is an end like others.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -28,6 +29,8 @@ pub(crate) struct Order {
     pub(crate) seed: u64,
     /// A fault one level down.
     pub(crate) fault: Option<MidFault>,
+    /// For the temporary files of the tree.
+    pub(crate) temporary: PathBuf,
 }
 
 /// A fault on a link of one of the actors in the middle.
@@ -51,9 +54,19 @@ async fn sum(numbers: Vec<u64>) -> u64 {
     numbers.into_iter().fold(0, u64::wrapping_add)
 }
 
-/// Gives back each number, doubled.
+/// Gives back each number, doubled, while a worker of its own computes.
 #[triune::endpoint]
-async fn doubler(cx: Context<Started<u32>, Out<u64>, In<u64>>) -> Result<u64> {
+async fn doubler(cx: Context<Started<u32>, Out<u64>, In<u64>>, seed: u64) -> Result<u64> {
+    nursery(async |n| {
+        let squared = n.spawn(one_square(seed));
+        let count = double_all(cx).await?;
+        squared.await?;
+        Ok(count)
+    })
+    .await
+}
+
+async fn double_all(cx: Context<Started<u32>, Out<u64>, In<u64>>) -> Result<u64> {
     let mut dialog = cx.started(std::process::id()).await?;
     let mut count = 0;
     while let Some(number) = dialog.recv().await? {
@@ -70,8 +83,12 @@ async fn middle(
     fault: Option<(u64, u64)>,
     seed: u64,
 ) -> Result<u64> {
-    let plan = fault.map_or_else(Plan::new, |(_, seed)| Plan::random(&mut Random::new(seed), FRAMES));
-    let _injector = Injector::install(only(fault.map_or(0, |(link, _)| link), plan));
+    let plans = fault.map(|(link, seed)| {
+        let mut plans = vec![Plan::new(); usize::try_from(link).unwrap_or(0)];
+        plans.push(Plan::random(&mut Random::new(seed), FRAMES));
+        plans
+    });
+    let _injector = Injector::install(in_turn(plans.unwrap_or_default()));
     let mut dialog = cx.started(std::process::id()).await?;
     nursery(async |n| {
         let work = n.spawn(work(seed));
@@ -91,7 +108,9 @@ pub(crate) async fn root(order: Order) -> Result {
     let mut random = Random::new(order.seed);
     nursery(async |n| {
         for number in 0..2 {
-            let actor = n.actor(format!("middle-{number}")).grace(GRACE).start().await?;
+            // What it starts inherits the folder.
+            let actor = n.actor(format!("middle-{number}")).env("TMPDIR", &order.temporary).grace(GRACE);
+            let actor = actor.start().await?;
             let fault = order.fault.as_ref().filter(|fault| fault.victim == number);
             let dialog = middle::with(fault.map(|fault| (fault.link, fault.seed)), random.next_u64());
             let (caller, seed) = (actor.clone(), random.next_u64());
@@ -112,7 +131,7 @@ async fn work(seed: u64) -> Result {
         for number in 0..2 {
             let actor = n.actor(format!("leaf-{number}")).grace(GRACE).start().await?;
             let (caller, seed) = (actor.clone(), random.next_u64());
-            n.spawn(async move { talk(&caller, doubler::with(), seed).await });
+            n.spawn(async move { talk(&caller, doubler::with(seed), seed).await });
             let seed = random.next_u64();
             n.spawn(async move { call(&actor, seed).await });
         }
@@ -163,10 +182,11 @@ async fn call(actor: &Portal, seed: u64) -> Result {
 fn compute(n: &Nursery<'_>, seed: u64) {
     let mut random = Random::new(seed);
     for _ in 0..TURNS {
-        let number = random.next_u64();
-        n.spawn(async move {
-            let answer = fail_after(LIMIT, worker::run(square::with(number))).await??;
-            Ok(Wrong::unless_equal(answer, number.wrapping_mul(number))?)
-        });
+        n.spawn(one_square(random.next_u64()));
     }
+}
+
+async fn one_square(number: u64) -> Result {
+    let answer = fail_after(LIMIT, worker::run(square::with(number))).await??;
+    Ok(Wrong::unless_equal(answer, number.wrapping_mul(number))?)
 }

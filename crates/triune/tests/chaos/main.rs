@@ -1,8 +1,9 @@
 //! Random faults over a tree of processes under load: nothing hangs, nothing is left, every wait ends with a result or
 //! with a typed error.
 //!
-//! A round builds three levels of processes, lets all of them call, talk and compute, and lets one link of one of them go
-//! wrong at a random frame. Each round has a runtime and a run of its own, so that after it everything must be gone.
+//! A round builds three levels of processes, each with workers, lets all of them call, talk and compute, and lets links go
+//! wrong at random frames: each link of the root may, and one of an actor in the middle. Each round has a runtime and a run of its own,
+//! so that after it everything must be gone: processes, descriptors, named sockets, files.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -12,27 +13,30 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod leftovers;
 mod load;
 mod verdict;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use triune::Run;
 use triune_testing::fault::{Fault, Injector, LinkInfo, Plan};
 use triune_testing::{LeakGuard, Random, processes_of_tree, seed};
 
+use leftovers::Leftovers;
 use load::{MidFault, Order};
 
 triune::__private::constructor!();
 
-/// Rounds of the form that runs with every change: some 100 ms each.
-const ROUNDS: u64 = 100;
+/// The form that runs with every change goes on until so many faults have happened on links of the root. Those one level down come
+/// on top: nobody who survives could count them.
+const FAULTS: u64 = 100;
 
-/// No new round is begun after this time, in the form that runs with every change.
-const BUDGET: Duration = Duration::from_secs(15);
+/// It fails if that takes more rounds: then the faults come where there are no frames any more.
+const MOST_ROUNDS: u64 = 4 * FAULTS;
 
 /// How long a round may take before it counts as hanging. All of its own deadlines together are far below.
 const HANGS: Duration = Duration::from_secs(30);
@@ -59,43 +63,43 @@ fn runtime(random: &mut Random) -> Runtime {
     builder.worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Gives the plan to the n-th child that is started, and none to the others.
-pub(crate) fn only(nth: u64, plan: Plan) -> impl Fn(&LinkInfo) -> Plan + Send + Sync + 'static {
-    let started = AtomicU64::new(0);
-    move |_link| {
-        let own = started.fetch_add(1, Ordering::Relaxed);
-        if own == nth { plan.clone() } else { Plan::new() }
-    }
+/// Gives the n-th plan to the n-th child that is started, and none to those behind.
+pub(crate) fn in_turn(plans: Vec<Plan>) -> impl Fn(&LinkInfo) -> Plan + Send + Sync + 'static {
+    let started = AtomicUsize::new(0);
+    move |_link| plans.get(started.fetch_add(1, Ordering::Relaxed)).cloned().unwrap_or_default()
 }
 
 #[test]
 fn random_faults_over_a_tree_under_load_leave_nothing_and_end_every_wait() {
     let seed = seed();
+    let leftovers = Leftovers::new();
     let wanted = number("TRIUNE_CHAOS_ROUNDS");
-    let rounds = match number("TRIUNE_CHAOS_FIRST") {
-        Some(first) => first..first + wanted.unwrap_or(1),
-        None => 0..wanted.unwrap_or(ROUNDS),
+    let first = number("TRIUNE_CHAOS_FIRST");
+    let most = match (wanted, first) {
+        (Some(rounds), _) => rounds,
+        (None, Some(_)) => 1,
+        (None, None) => MOST_ROUNDS,
     };
-    let start = Instant::now();
     let mut done = 0;
     let mut seen = BTreeMap::new();
-    for round in rounds {
-        if wanted.is_none() && start.elapsed() > BUDGET {
-            break;
-        }
+    for round in (first.unwrap_or(0)..).take(usize::try_from(most).unwrap()) {
         let hint = format!("replay with TRIUNE_SEED={seed} TRIUNE_CHAOS_FIRST={round}");
         // Of its own, so that one round can be replayed alone.
         let mut random = Random::new(seed ^ Random::new(round).next_u64());
-        if let Some(fault) = one_round(&mut random, &hint) {
+        for fault in one_round(&mut random, &leftovers, &hint) {
             *seen.entry(kind(fault)).or_insert(0) += 1;
         }
         done += 1;
+        if wanted.is_none() && seen.values().sum::<u64>() >= FAULTS {
+            break;
+        }
     }
-    println!("{done} rounds of seed {seed}; faults that were reached in the root: {seen:?}");
-    assert!(
-        done < ROUNDS || seen.len() == 5,
-        "not every kind of fault was reached in {done} rounds: {seen:?}"
-    );
+    println!("{done} rounds of seed {seed}; faults that happened on links of the root: {seen:?}");
+    if done >= FAULTS || (wanted, first) == (None, None) {
+        let faults = seen.values().sum::<u64>();
+        assert!(faults >= FAULTS.min(done), "only {faults} faults have happened in {done} rounds: {seen:?}");
+        assert_eq!(seen.len(), 5, "not every kind of fault has happened in {done} rounds: {seen:?}");
+    }
 }
 
 fn kind(fault: Fault) -> &'static str {
@@ -109,26 +113,30 @@ fn kind(fault: Fault) -> &'static str {
     }
 }
 
-/// One tree, one fault. Gives the fault if it was one of the root's links and was reached.
-fn one_round(random: &mut Random, hint: &str) -> Option<Fault> {
+/// What goes wrong in a round: on the links of the root, and on one of an actor in the middle.
+fn draw(random: &mut Random) -> (Vec<Plan>, Order) {
+    let mut root: Vec<Plan> = (0..LINKS)
+        .map(|_| if random.in_range(0..2) == 0 { Plan::random(random, FRAMES) } else { Plan::new() })
+        .collect();
+    let fault = (random.in_range(0..2) == 0).then(|| MidFault {
+        victim: random.in_range(0..2),
+        link: random.in_range(0..LINKS),
+        seed: random.next_u64(),
+    });
+    if fault.is_none() && root.iter().all(|plan| *plan == Plan::new()) {
+        let link = usize::try_from(random.in_range(0..LINKS)).unwrap();
+        root[link] = Plan::random(random, FRAMES);
+    }
+    (root, Order { seed: random.next_u64(), fault, temporary: std::path::PathBuf::new() })
+}
+
+/// One tree. Gives the faults that have happened on links of the root.
+fn one_round(random: &mut Random, leftovers: &Leftovers, hint: &str) -> Vec<Fault> {
     let guard = LeakGuard::new();
-    let plan = Plan::random(random, FRAMES);
-    let link = random.in_range(0..LINKS);
-    let in_root = random.in_range(0..2) == 0;
-    let (root_plan, order) = if in_root {
-        (plan, Order { seed: random.next_u64(), fault: None })
-    } else {
-        let victim = random.in_range(0..2);
-        (
-            Plan::new(),
-            Order {
-                seed: random.next_u64(),
-                fault: Some(MidFault { victim, link, seed: random.next_u64() }),
-            },
-        )
-    };
-    let hint = format!("{hint}: {root_plan:?} on link {link} of the root, {order:?}");
-    let injector = Injector::install(only(link, root_plan));
+    let (plans, mut order) = draw(random);
+    order.temporary = leftovers.folder().to_owned();
+    let hint = format!("{hint}: {plans:?} on the links of the root, {order:?}");
+    let injector = Injector::install(in_turn(plans));
     let runtime = runtime(random);
     let verdict = runtime.block_on(async {
         let run = Run::current();
@@ -142,17 +150,17 @@ fn one_round(random: &mut Random, hint: &str) -> Option<Fault> {
         end
     });
     drop(runtime);
-    let injected = injector.injected();
+    let faults: Vec<Fault> = injector.injected().iter().map(|injected| injected.fault).collect();
     drop(injector);
-    let fault = injected.first().map(|injected| injected.fault);
-    let may_lie = order.fault.is_some() || matches!(fault, Some(Fault::Corrupt { .. }));
+    let may_lie = order.fault.is_some() || faults.iter().any(|fault| matches!(fault, Fault::Corrupt { .. }));
     let result = verdict.unwrap_or_else(|| panic!("nobody cancels the run; {hint}"));
     verdict::check(&result, may_lie, &hint);
-    if fault.is_none() && order.fault.is_none() {
+    if faults.is_empty() && order.fault.is_none() {
         assert!(result.is_ok(), "nothing was injected, and still: {:?}; {hint}", result.unwrap_err());
     }
     let gone = triune_testing::wait_until(GONE, || guard.check().is_ok());
     assert!(gone, "the round has leaked: {}; {hint}", guard.check().unwrap_err());
     guard.finish();
-    fault
+    leftovers.check(&hint);
+    faults
 }
