@@ -6,8 +6,10 @@
 //! Invariants:
 //! 1. Every call gets exactly one terminal frame: one that the caller of [`Server::next`] left without an
 //!    answer is answered by the next `next`.
-//! 2. No more than one call is held: this side announces that it takes one at a time, and what else the peer
-//!    sends waits in the socket.
+//! 2. No more than one call is given out. This side announces how many it takes before it has answered the first
+//!    ([`Server::accept_ahead`]); those that come early wait in the read buffer and in the socket, in their order.
+//! 3. A call is not given out before the answer of the one before it is written. So a caller that misses an
+//!    answer at the end of the link knows that no later call was begun.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -70,11 +72,20 @@ impl Server {
     /// # Errors
     /// As [`connect`](crate::connect).
     pub fn accept(stream: UnixStream, config: &Config) -> Result<Server, ConnectError> {
+        Server::accept_ahead(stream, config, 1)
+    }
+
+    /// As [`accept`](Server::accept), and lets the other side send so many calls before the first of them is answered.
+    /// They are given out one by one, in their order. While a call comes in pieces no other may come.
+    ///
+    /// # Errors
+    /// As [`connect`](crate::connect).
+    pub fn accept_ahead(stream: UnixStream, config: &Config, calls: u32) -> Result<Server, ConnectError> {
         prepare(&stream);
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(config.handshake_timeout))?;
         let mut hello = config.hello.clone();
-        hello.limits.max_in_flight = 1;
+        hello.limits.max_in_flight = calls.max(1);
         match (&stream).write_all(&frame(&hello)?) {
             // It may have refused us and gone; what it said tells more than the broken pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -22,9 +22,18 @@ fn with_server<S: Send, T>(
     serve: impl FnOnce(Server) -> S + Send,
     talk: impl AsyncFnOnce(Link) -> T,
 ) -> (S, T) {
+    with_server_ahead(1, serve, talk)
+}
+
+/// The same, with a server that takes so many calls before it has answered the first.
+fn with_server_ahead<S: Send, T>(
+    calls: u32,
+    serve: impl FnOnce(Server) -> S + Send,
+    talk: impl AsyncFnOnce(Link) -> T,
+) -> (S, T) {
     let (one, other) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
-        let server = scope.spawn(|| serve(Server::accept(other, &config("worker")).unwrap()));
+        let server = scope.spawn(|| serve(Server::accept_ahead(other, &config("worker"), calls).unwrap()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let said = runtime.block_on(async {
             let (link, driver, _none) = connect(one, config("pool")).await.unwrap();
@@ -70,6 +79,29 @@ fn calls_are_answered_one_after_the_other_until_goodbye() {
         assert!(matches!(link.ended().await, LinkEnd::Goodbye));
     });
     assert_eq!(served.unwrap(), 201);
+}
+
+#[test]
+fn calls_that_come_early_wait_for_the_answers_of_those_before() {
+    let number = |n: u8| Bytes::copy_from_slice(&[n]);
+    // Answers three, and goes with the fourth in its hands.
+    let serve = |mut server: Server| {
+        for _ in 0..3 {
+            let call = server.next().unwrap().unwrap();
+            server.reply(call.id, &call.args).unwrap();
+        }
+        server.next().unwrap().unwrap().args
+    };
+    let (fourth, ()) = with_server_ahead(8, serve, async |link| {
+        let calls: Vec<_> = (0..8).map(|n| link.call(0, number(n))).collect();
+        for (n, call) in (0..8).zip(calls) {
+            match call.await {
+                Ok(answer) => assert!(n < 3 && answer == number(n)),
+                Err(end) => assert!(n >= 3 && matches!(end, CallEnd::Lost(_)), "{n}: {end:?}"),
+            }
+        }
+    });
+    assert_eq!(fourth, number(3));
 }
 
 #[test]

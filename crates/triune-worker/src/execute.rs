@@ -34,6 +34,10 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    pub(crate) fn new(call: Call, pool: Option<Arc<PoolCore>>) -> Self {
+        Self { call, name: None, policy: Policy::Kill, limit: None, limiter: None, pool }
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(self.call.name)
     }
@@ -42,7 +46,7 @@ impl Request {
         self.name().to_owned()
     }
 
-    fn cancelled(&self, cancelled: Cancelled) -> RunError {
+    pub(crate) fn cancelled(&self, cancelled: Cancelled) -> RunError {
         RunError::Cancelled { job: self.job(), cancelled }
     }
 
@@ -54,7 +58,18 @@ impl Request {
         }
     }
 
-    fn refused(&self, why: impl Into<String>) -> RunError {
+    /// The worker that it was to get never came up.
+    pub(crate) fn not_started(&self, failure: StartFailure) -> RunError {
+        let job = self.job();
+        match failure {
+            StartFailure::Failed(error) => RunError::Start { job, error },
+            StartFailure::Init(report) => RunError::Init { job, error: InitError::failed(report) },
+            StartFailure::InitDied(died) => RunError::Init { job, error: InitError::Died(died) },
+            StartFailure::Doomed => RunError::Closed { job },
+        }
+    }
+
+    pub(crate) fn refused(&self, why: impl Into<String>) -> RunError {
         RunError::reported(self.name(), Box::new(Report::new(ReportKind::Unknown, why)))
     }
 }
@@ -122,16 +137,7 @@ async fn attempt(
         Ok(connection) => connection.link.call(target, arguments.clone()),
         Err(failure) => {
             lease.kill().await;
-            return Err(match failure {
-                StartFailure::Failed(error) => RunError::Start { job: request.job(), error },
-                StartFailure::Init(report) => {
-                    RunError::Init { job: request.job(), error: InitError::failed(report) }
-                }
-                StartFailure::InitDied(died) => {
-                    RunError::Init { job: request.job(), error: InitError::Died(died) }
-                }
-                StartFailure::Doomed => RunError::Closed { job: request.job() },
-            });
+            return Err(request.not_started(failure));
         }
     };
     match Flight::new(call, lease, request, kept.clone(), run).land().await {

@@ -22,8 +22,9 @@
 //! (`triune-process`), bytes on the wire (`triune-ipc`), the attribute (`triune-macros`).
 //!
 //! Invariants:
-//! 1. **One job, one worker.** No worker is ever given a job while it has another.
-//! 2. **At most once.** A job is sent again only if its worker provably did not read it.
+//! 1. **One job, one worker.** No worker is ever given a job while it has another, but for the next ones of a batch of one map, and
+//!    it begins none before the one before has its answer.
+//! 2. **At most once.** A job is sent again only if its worker provably did not begin it.
 //! 3. **Gone means gone.** A call that was cancelled returns after its worker is dead and reaped. A call that was dropped
 //!    kills at once, and the run reaps.
 //! 4. **The limit counts processes.** A call holds its place in the limit until its worker is idle or reaped.
@@ -34,6 +35,7 @@
 
 mod ambient;
 mod arguments;
+mod batch;
 #[doc(hidden)]
 pub mod call;
 mod capture;

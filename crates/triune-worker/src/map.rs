@@ -6,9 +6,10 @@
 //! 1. At most `in_flight` jobs were taken from the iterator whose results were not given out, so that many results are
 //!    held, in either order.
 //! 2. The iterator is asked for a job only when there is room for it, and not again after its end.
+//! 3. A batch is as large as the ones before were quick, and never so large that a worker is left without one.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::iter::Fuse;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use futures_core::Stream;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use serde::de::DeserializeOwned;
 
+use crate::batch::{self, Answer, Ended, Item, Pace};
 use crate::error::RunError;
 use crate::job::Job;
 use crate::pool::PoolCore;
@@ -26,15 +28,15 @@ use crate::run::Run;
 /// The results of many jobs: a [`Stream`] of `Result<O, RunError>`, made by [`Pool::map`](crate::Pool::map) and
 /// [`map`](crate::map).
 ///
-/// By default results come in the order of the jobs, and twice as many jobs are under way as run at a time. Jobs are taken
-/// from the iterator, and sent to workers, while the stream is polled: a slow consumer is not flooded, and one that does
-/// something else between two results lets workers wait. (Give the results to a child through a
-/// [`channel`](triune_scope::sync::channel), if that matters.) A failed job does not end the stream.
+/// By default results come in the order of the jobs, and twice as many jobs, or [batches](Self::batch) of quick ones, are under
+/// way as run at a time. Jobs are taken from the iterator, and sent to workers, while the stream is polled: a slow consumer is
+/// not flooded, and one that does something else between two results lets workers wait. (Give the results to a child
+/// through a [`channel`](triune_scope::sync::channel), if that matters.) A failed job does not end the stream.
 ///
 /// # Cancel safety
 ///
-/// Each job is cancelled as by [`run`](crate::run). Dropping the stream kills the jobs that run; [`next`](Self::next) may be
-/// dropped without loss.
+/// All jobs are cancelled together, as by [`run`](crate::run). Dropping the stream kills the jobs that run;
+/// [`next`](Self::next) may be dropped without loss.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Map<I, O>
 where
@@ -43,15 +45,41 @@ where
 {
     jobs: Fuse<I>,
     running: Running<O>,
+    batches: FuturesUnordered<Batch>,
+    pace: Pace,
     in_flight: Option<usize>,
     pool: Option<Arc<PoolCore>>,
     #[cfg(feature = "progress")]
     bar: Option<crate::progress::Bar>,
 }
 
+type Batch = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
 enum Running<O: DeserializeOwned + Send + 'static> {
-    Ordered(FuturesOrdered<Run<O>>),
-    Unordered(FuturesUnordered<Run<O>>),
+    Ordered(FuturesOrdered<UnderWay<O>>),
+    Unordered(FuturesUnordered<UnderWay<O>>),
+}
+
+/// A job that is under way.
+enum UnderWay<O> {
+    /// It has a worker for itself.
+    Alone(Run<O>),
+    /// It is in a batch, which is polled elsewhere.
+    Together(Answer<O>, &'static str),
+}
+
+impl<O: DeserializeOwned + Send + 'static> Future for UnderWay<O> {
+    type Output = Result<O, RunError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Alone(run) => Pin::new(run).poll(cx),
+            Self::Together(answer, name) => Pin::new(answer)
+                .poll(cx)
+                // A batch gives every job its result; only one whose decoding has panicked does not.
+                .map(|answer| answer.unwrap_or_else(|_| Err(RunError::Closed { job: (*name).to_owned() }))),
+        }
+    }
 }
 
 impl<I, O> Map<I, O>
@@ -63,6 +91,8 @@ where
         Self {
             jobs: jobs.fuse(),
             running: Running::Ordered(FuturesOrdered::new()),
+            batches: FuturesUnordered::new(),
+            pace: Pace::new(),
             in_flight: None,
             pool,
             #[cfg(feature = "progress")]
@@ -96,9 +126,24 @@ where
     }
 
     /// How many jobs are under way at most: waiting for a place, running, or done with their result not given out. At
-    /// least one. Default: twice the total of the pool's limiter.
+    /// least one. Default: twice the total of the pool's limiter, times the jobs of a [batch](Self::batch).
     pub fn in_flight(mut self, jobs: usize) -> Self {
         self.in_flight = Some(jobs.max(1));
+        self
+    }
+
+    /// How many jobs are sent to a worker at a time at most, between 1 and 16. Default: 16.
+    ///
+    /// Jobs that take some microseconds cost less than the way to a worker and back. So the next jobs go together, first two,
+    /// then four, up to 16, as long as a batch is done in half a millisecond, and fewer again when it takes
+    /// longer than twice that. A worker runs them one after the other, each result is there as soon as its job is done, and
+    /// if the worker dies the jobs that it had not begun go to another. But a slow job holds up the others of its batch even if
+    /// another worker has nothing to do: where quick and slow jobs are mixed and that matters, or where one job of a map
+    /// waits for another, say 1.
+    ///
+    /// Large arguments always go alone, as does every job of a pool whose workers [retire](crate::Workers::retire).
+    pub fn batch(mut self, jobs: usize) -> Self {
+        self.pace.limit(jobs);
         self
     }
 
@@ -159,18 +204,52 @@ where
 
     /// Takes jobs from the iterator while there is room.
     fn fill(&mut self) {
-        let room = match self.in_flight {
-            Some(room) => room,
-            None => {
-                let pool = self.pool.get_or_insert_with(crate::ambient::pool);
-                let room = pool.statistics().limit.saturating_mul(2).clamp(1, MOST_BY_DEFAULT);
-                *self.in_flight.insert(room)
+        let pool = Arc::clone(self.pool.get_or_insert_with(crate::ambient::pool));
+        let at_a_time = pool.limit().clamp(1, MOST_BY_DEFAULT);
+        let pace = if pool.settings.takes_batches() { self.pace.size() } else { 1 };
+        let room = self.in_flight.unwrap_or_else(|| (2 * at_a_time * pace).min(MOST_BY_DEFAULT));
+        // Half of what may be under way runs, the other half waits for its place.
+        let size = pace.min(room / (2 * at_a_time)).max(1);
+        while self.running.len() + size <= room || self.running.is_empty() {
+            let before = self.running.len();
+            let batch = self.take(size, &pool);
+            if !batch.is_empty() {
+                self.batches.push(Box::pin(batch::run(Arc::clone(&pool), batch)));
             }
-        };
-        while self.running.len() < room {
-            let Some(job) = self.jobs.next() else { return };
-            self.running.push(Run::new(job, self.pool.clone()));
+            if self.running.len() == before {
+                return;
+            }
         }
+    }
+
+    /// The next jobs, as many as go together. One that goes alone is under way behind them.
+    fn take(&mut self, size: usize, pool: &Arc<PoolCore>) -> Vec<Item<O>> {
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size {
+            let Some(job) = self.jobs.next() else { break };
+            let name = job.name();
+            match Item::new(job) {
+                Ok((item, answer)) => {
+                    batch.push(item);
+                    self.running.push(UnderWay::Together(answer, name));
+                }
+                Err(job) => {
+                    self.running.push(UnderWay::Alone(Run::new(job, Some(Arc::clone(pool)))));
+                    break;
+                }
+            }
+        }
+        batch
+    }
+
+    /// Lets the batches go on. True if one has ended.
+    fn poll_batches(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut has_ended = false;
+        while let Poll::Ready(Some(ended)) = Pin::new(&mut self.batches).poll_next(cx) {
+            self.pace.heard(ended);
+            has_ended = true;
+        }
+        has_ended
     }
 }
 
@@ -191,7 +270,7 @@ impl<O: DeserializeOwned + Send + 'static> Running<O> {
 }
 
 impl<O: DeserializeOwned + Send + 'static> Running<O> {
-    fn push(&mut self, run: Run<O>) {
+    fn push(&mut self, run: UnderWay<O>) {
         match self {
             Self::Ordered(runs) => runs.push_back(run),
             Self::Unordered(runs) => runs.push(run),
@@ -214,8 +293,16 @@ where
     type Item = Result<O, RunError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.fill();
-        let result = std::task::ready!(self.running.poll_next(cx));
+        let result = loop {
+            self.fill();
+            let has_ended = self.poll_batches(cx);
+            match self.running.poll_next(cx) {
+                Poll::Ready(result) => break result,
+                // There may be room for the next one.
+                Poll::Pending if has_ended => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        };
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
             bar.advance(result.is_some());

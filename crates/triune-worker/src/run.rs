@@ -81,9 +81,7 @@ enum Stage<O> {
 
 impl<O> Run<O> {
     pub(crate) fn new(job: Job<O>, pool: Option<Arc<PoolCore>>) -> Self {
-        let request =
-            Request { call: job.call, name: None, policy: Policy::Kill, limit: None, limiter: None, pool };
-        Run { stage: Stage::Ready(request), output: PhantomData }
+        Run { stage: Stage::Ready(Request::new(job.call, pool)), output: PhantomData }
     }
 
     /// Lets a job that has begun run to its end: the caller is shielded from cancels until then, and gets the result.
@@ -148,7 +146,7 @@ impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
         if matches!(self.stage, Stage::Ready(_))
             && let Stage::Ready(request) = std::mem::replace(&mut self.stage, Stage::Done)
         {
-            self.stage = Stage::Running(Box::pin(decoded(request)));
+            self.stage = Stage::Running(Box::pin(finished(request)));
         }
         let Stage::Running(running) = &mut self.stage else {
             panic!("a run of a job was polled after it was done")
@@ -162,7 +160,7 @@ impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
 /// # Cancel safety
 ///
 /// As [`run`].
-async fn decoded<O: DeserializeOwned + Send + 'static>(request: Request) -> Result<O, RunError> {
+async fn finished<O: DeserializeOwned + Send + 'static>(request: Request) -> Result<O, RunError> {
     let (bytes, lease) = execute(&request).await?;
     if bytes.len() <= INLINE {
         let decoded = triune_wire::decode(&bytes);
@@ -184,6 +182,21 @@ async fn decoded<O: DeserializeOwned + Send + 'static>(request: Request) -> Resu
         Some(decoded) => decoded.map_err(|error| RunError::decode_result(request.name(), error)),
         None => Err(RunError::Closed { job: request.name().to_owned() }),
     }
+}
+
+/// Decodes a result: a large one on a thread. `None` if the runtime goes away.
+///
+/// # Cancel safety
+///
+/// Dropping it loses the value.
+pub(crate) async fn decoded<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
+where
+    O: DeserializeOwned + Send + 'static,
+{
+    if bytes.len() <= INLINE {
+        return Some(triune_wire::decode(&bytes));
+    }
+    decoded_elsewhere(bytes).await
 }
 
 /// Decodes a large result on a thread. The job is done, so a cancel comes too late. `None` if the runtime goes away.

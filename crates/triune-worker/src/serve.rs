@@ -17,6 +17,7 @@ use triune_ipc::{Config, ConnectError, LinkEnd, ProtocolError};
 use triune_process::{Boot, ROLES, Role, begin_cpu_time, build_id, exit_code};
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
+use crate::batch;
 use crate::capture;
 use crate::job::JOBS;
 use crate::limited::own_report;
@@ -61,7 +62,7 @@ fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
     let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
     let mut hello = hello(ROLE, name);
     hello.config = own_report();
-    let mut server = match Server::accept(link, &Config::new(hello)) {
+    let mut server = match Server::accept_ahead(link, &Config::new(hello), batch::MOST as u32) {
         Ok(server) => server,
         // The parent went away, or did not want it any more.
         Err(ConnectError::Closed) => return Ok(()),

@@ -83,6 +83,12 @@ impl Retire {
         self.ask.iter().map(|call| Step::new("retire", call)).collect()
     }
 
+    /// Whether there is no reason to retire.
+    pub(super) fn is_never(&self) -> bool {
+        let Self { jobs, rss, age, ask } = self;
+        jobs.is_none() && rss.is_none() && age.is_none() && ask.is_empty()
+    }
+
     /// How many bytes may be resident after a job.
     pub(super) fn rss_limit(&self) -> Option<u64> {
         self.rss

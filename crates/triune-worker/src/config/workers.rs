@@ -189,6 +189,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Whether a worker may have its next jobs before it has done one: not if it might have to leave in between.
+    pub(crate) fn takes_batches(&self) -> bool {
+        self.retire.is_never() && self.idle_timeout != Some(Duration::ZERO)
+    }
+
     pub(crate) fn allowance(&self) -> Allowance {
         self.retire.allowance()
     }

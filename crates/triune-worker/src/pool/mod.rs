@@ -225,9 +225,13 @@ impl PoolCore {
         }
     }
 
+    /// How many jobs of it run at a time at most.
+    pub(crate) fn limit(&self) -> usize {
+        self.limiter.total().unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn statistics(&self) -> Statistics {
-        let limit = self.limiter.total().unwrap_or(usize::MAX);
-        Statistics { limit, ..self.state().statistics() }
+        Statistics { limit: self.limit(), ..self.state().statistics() }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Many jobs as a stream of results.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::future::{Future, poll_fn};
+use std::io::Write as _;
 use std::pin::pin;
 
 use triune::sync::CapacityLimiter;
 use triune::worker::{self, Workers};
 
-use super::support::{Gate, guarded, pass, process_number, spin};
+use super::support::{Gate, guarded, pass, process_number, spin, wait_at};
 
 #[triune::job]
 fn echo(number: u64) -> u64 {
@@ -142,5 +145,148 @@ fn a_slow_consumer_stops_the_supply() {
         }
         assert_eq!(taken.get(), 4, "nobody has asked for more");
         Ok(())
+    });
+}
+
+/// Notes its number in the file; every fiftieth takes its worker along.
+#[triune::job]
+fn note_or_die(path: String, number: u32) -> u32 {
+    let file = OpenOptions::new().append(true).open(path);
+    file.and_then(|mut file| file.write_all(&number.to_le_bytes())).expect("the file is there");
+    if number % 50 == 49 {
+        std::process::abort();
+    }
+    number
+}
+
+#[test]
+fn of_jobs_that_were_sent_together_only_the_one_that_kills_its_worker_is_lost() {
+    guarded("batch death", async || {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notes");
+        for ordered in [true, false] {
+            File::create(&path)?;
+            let text = path.to_str().expect("the path of a temporary folder is text").to_owned();
+            let limits = worker::Limits::new().core_size(0);
+            worker::scope(Workers::new().limits(limits), async |pool| {
+                let results = pool.map((0..1000).map(|number| note_or_die::with(text.clone(), number)));
+                let results = results.in_flight(64);
+                let mut results = if ordered { results } else { results.unordered() };
+                let mut good = BTreeSet::new();
+                let mut lost = 0;
+                while let Some(result) = results.next().await {
+                    match result {
+                        Ok(number) => {
+                            assert!(!ordered || number == u32::try_from(good.len() + lost)?);
+                            assert!(good.insert(number));
+                        }
+                        Err(error) => {
+                            assert!(error.is_worker_death(), "{error:?}");
+                            lost += 1;
+                        }
+                    }
+                }
+                let expected: BTreeSet<u32> = (0..1000).filter(|number| number % 50 != 49).collect();
+                assert_eq!((good, lost), (expected, 20));
+                Ok(())
+            })
+            .await?;
+            let notes = std::fs::read(&path)?;
+            let ran: BTreeSet<&[u8]> = notes.chunks_exact(4).collect();
+            assert_eq!((ran.len(), notes.len()), (1000, 4000), "each ran once");
+        }
+        Ok(())
+    });
+}
+
+/// Notes its number, and waits at the gate if it has the chosen one.
+#[triune::job]
+fn note_or_wait(path: String, gate: String, number: u32, waits: u32) -> u32 {
+    let file = OpenOptions::new().append(true).open(path);
+    file.and_then(|mut file| file.write_all(&number.to_le_bytes())).expect("the file is there");
+    if number == waits {
+        wait_at(&gate, number);
+    }
+    number
+}
+
+#[test]
+fn jobs_behind_one_that_is_cancelled_never_begin() {
+    guarded("batch cancel", async || {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notes");
+        let text = path.to_str().expect("the path of a temporary folder is text").to_owned();
+        for round in 0..10 {
+            File::create(&path)?;
+            let gate = Gate::new()?;
+            // Well behind the first ones, which show that they are quick.
+            let waits = 300 + round;
+            worker::scope(Workers::new().limiter(&CapacityLimiter::new(1)), async |pool| {
+                let jobs =
+                    (0..1000).map(|number| note_or_wait::with(text.clone(), gate.path(), number, waits));
+                let mut results = pool.map(jobs).in_flight(64);
+                let arrival = {
+                    let mut arrival = pin!(gate.arrival());
+                    poll_fn(|cx| {
+                        while let std::task::Poll::Ready(Some(result)) =
+                            futures_util::Stream::poll_next(std::pin::Pin::new(&mut results), cx)
+                        {
+                            assert!(result.is_ok_and(|number| number < waits));
+                        }
+                        arrival.as_mut().poll(cx)
+                    })
+                    .await?
+                };
+                let mut arrival = arrival;
+                drop(results);
+                arrival.closed().await?;
+                let next = pool.run(process_number::with()).await?;
+                assert_ne!(next, arrival.process.pid);
+                Ok(())
+            })
+            .await?;
+            assert_eq!(std::fs::read(&path)?.len(), 4 * (waits as usize + 1), "in their order, and no more");
+        }
+        Ok(())
+    });
+}
+
+/// The last ones wait until two of them have come.
+#[triune::job]
+fn meet(gate: String, number: u32) -> u32 {
+    if number >= 100 {
+        wait_at(&gate, number);
+    }
+    number
+}
+
+#[test]
+fn one_at_a_time_jobs_may_wait_for_each_other() {
+    guarded("batch of one", async || {
+        let gate = Gate::new()?;
+        worker::scope(Workers::new().limiter(&CapacityLimiter::new(2)), async |pool| {
+            let jobs = (0..120).map(|number| meet::with(gate.path(), number));
+            let mut results = pool.map(jobs).batch(1).in_flight(64);
+            let all = async {
+                let mut count = 0;
+                while let Some(result) = results.next().await {
+                    assert_eq!(result?, count);
+                    count += 1;
+                }
+                Ok(count)
+            };
+            let pairs = async {
+                for _ in 0..10 {
+                    let (one, other) = (gate.arrival().await?, gate.arrival().await?);
+                    one.open().await?;
+                    other.open().await?;
+                }
+                Ok::<_, triune::Error>(())
+            };
+            let (count, ()) = tokio::try_join!(all, pairs)?;
+            assert_eq!(count, 120);
+            Ok(())
+        })
+        .await
     });
 }

@@ -1,0 +1,329 @@
+//! Several quick jobs of one map, sent to one worker together.
+//!
+//! A small job costs less than the two wake-ups around it: those of the worker and of this process. Sent together, many jobs
+//! share them. Each still has its own answer, which is written before the next job begins.
+//!
+//! Invariants:
+//! 1. All jobs of a batch belong to one [`Map`](crate::Map), so what ends its worker (a cancel around the map, its drop) was meant
+//!    for all of them.
+//! 2. The worker answers a job before it begins the next. So when it dies, the first job without an answer may have begun;
+//!    those behind it have not, and are sent to another worker.
+//! 3. A batch has one place under the limiter, because one worker is at work for it.
+//! 4. Every job of a batch gets exactly one result, unless the batch is dropped with its map.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+use triune_ipc::{CallEnd, PendingCall};
+use triune_scope::sync::Token;
+use triune_scope::{Cancelled, FutureExt, checkpoint};
+
+use crate::arguments::{Arguments, Encoded};
+use crate::error::RunError;
+use crate::execute::Request;
+use crate::job::Job;
+use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
+use crate::run::decoded;
+use crate::shared::Kept;
+use crate::worker::StartFailure;
+
+/// How many jobs a batch has at most.
+pub(crate) const MOST: usize = 16;
+
+/// Arguments of a job in a batch, in bytes at most: all of them fit into the socket, and none comes in pieces.
+const SMALL: usize = 2 * 1024;
+
+/// A batch that took less time is quick: the next may be larger. One that took twice as long is not.
+const QUICK: Duration = Duration::from_micros(500);
+
+/// One job of a batch.
+pub(crate) struct Item<O> {
+    request: Request,
+    target: u32,
+    arguments: Bytes,
+    /// What the arguments refer to in this process.
+    _kept: Kept,
+    result: oneshot::Sender<Result<O, RunError>>,
+}
+
+/// Where the result of a job of a batch arrives.
+pub(crate) type Answer<O> = oneshot::Receiver<Result<O, RunError>>;
+
+impl<O> Item<O> {
+    /// The job is given back if it is none for a batch.
+    pub(crate) fn new(job: Job<O>) -> Result<(Self, Answer<O>), Job<O>> {
+        let (Some(target), Arguments::Small(Encoded { bytes: Ok(arguments), kept })) =
+            (job.call.target, &job.call.arguments)
+        else {
+            return Err(job);
+        };
+        if arguments.len() > SMALL {
+            return Err(job);
+        }
+        let (result, receiver) = oneshot::channel();
+        let (arguments, kept) = (arguments.clone(), kept.clone());
+        Ok((Self { request: Request::new(job.call, None), target, arguments, _kept: kept, result }, receiver))
+    }
+
+    fn end(self, result: Result<O, RunError>) {
+        // The map may have been dropped meanwhile; then nobody wants it.
+        let _nobody_waits = self.result.send(result);
+    }
+}
+
+/// How many jobs the next batch has.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    size: usize,
+    most: usize,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { size: 1, most: MOST }
+    }
+
+    pub(crate) fn limit(&mut self, most: usize) {
+        self.most = most.clamp(1, MOST);
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size.min(self.most)
+    }
+
+    /// Learns from a batch that has ended.
+    pub(crate) fn heard(&mut self, Ended { jobs, took }: Ended) {
+        match took {
+            Some(took) if took < QUICK && jobs >= self.size => self.size = (self.size * 2).min(MOST),
+            Some(took) if took > 2 * QUICK => self.size = (self.size / 2).max(1),
+            _ => {}
+        }
+    }
+}
+
+/// A batch has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    jobs: usize,
+    /// From sending to the last answer, if all went well.
+    took: Option<Duration>,
+}
+
+/// Why no job of a batch is run any more.
+enum Stop {
+    Closed,
+    Cancelled(Cancelled),
+}
+
+impl Stop {
+    fn of(&self, request: &Request) -> RunError {
+        match self {
+            Self::Closed => RunError::Closed { job: request.name().to_owned() },
+            Self::Cancelled(cancelled) => request.cancelled(cancelled.clone()),
+        }
+    }
+}
+
+/// Runs a batch of jobs to their ends.
+///
+/// # Cancel safety
+///
+/// As [`run`](crate::run) for all of them: a cancel kills the worker, and all jobs that have no answer end as cancelled, also
+/// those that had not begun. Dropping it kills the worker at once, and drops the jobs.
+pub(crate) async fn run<O>(pool: Arc<PoolCore>, items: Vec<Item<O>>) -> Ended
+where
+    O: DeserializeOwned + Send + 'static,
+{
+    let jobs = items.len();
+    let mut items = VecDeque::from(items);
+    let (mut token, mut took) = (None, None);
+    while !items.is_empty() {
+        match attempt(&pool, &mut token, &mut items).await {
+            Ok(time) => took = time,
+            Err(stop) => {
+                for item in items.drain(..) {
+                    let error = stop.of(&item.request);
+                    item.end(Err(error));
+                }
+            }
+        }
+    }
+    Ended { jobs, took }
+}
+
+/// What is on its way to one worker. In this order: when it is dropped the worker is killed before its calls are given up, and
+/// no message of that is sent to the dead.
+struct Flight {
+    lease: Lease,
+    calls: VecDeque<PendingCall>,
+}
+
+/// Sends the jobs to one worker, and takes those that have their result out of the queue. The token is left if it can be used
+/// again.
+///
+/// # Cancel safety
+///
+/// As [`run`].
+async fn attempt<O>(
+    pool: &Arc<PoolCore>,
+    token: &mut Option<Token>,
+    items: &mut VecDeque<Item<O>>,
+) -> Result<Option<Duration>, Stop>
+where
+    O: DeserializeOwned + Send + 'static,
+{
+    let place = match token.take() {
+        Some(token) => token,
+        None => pool.admit(None).await.map_err(|refusal| match refusal {
+            NotAdmitted::Closed => Stop::Closed,
+            NotAdmitted::Cancelled(cancelled) => Stop::Cancelled(cancelled),
+        })?,
+    };
+    let lease = pool.lease(place, Policy::Kill).ok_or(Stop::Closed)?;
+    let connected = match lease.connected().cancellable().await {
+        Ok(connected) => connected.map_err(StartFailure::clone),
+        Err(cancelled) => {
+            lease.kill().await;
+            return Err(Stop::Cancelled(cancelled));
+        }
+    };
+    let calls = match connected {
+        Ok(connection) => {
+            let call = |item: &Item<O>| connection.link.call(item.target, item.arguments.clone());
+            items.iter().map(call).collect()
+        }
+        Err(failure) => {
+            lease.kill().await;
+            // The others try again, as they would one by one.
+            if let Some(item) = items.pop_front() {
+                let error = item.request.not_started(failure);
+                item.end(Err(error));
+            }
+            return Ok(None);
+        }
+    };
+    let begin = Instant::now();
+    let landed = land(Flight { lease, calls }, items, token).await?;
+    if !landed {
+        // What is left has not begun.
+        checkpoint().await.map_err(Stop::Cancelled)?;
+        return Ok(None);
+    }
+    Ok(Some(begin.elapsed()))
+}
+
+/// Gives out the answers as they come. False if the worker died before it had done all.
+///
+/// # Cancel safety
+///
+/// As [`run`].
+async fn land<O>(
+    mut flight: Flight,
+    items: &mut VecDeque<Item<O>>,
+    token: &mut Option<Token>,
+) -> Result<bool, Stop>
+where
+    O: DeserializeOwned + Send + 'static,
+{
+    let mut is_trusted = true;
+    while let Some(call) = flight.calls.front_mut() {
+        let answer = match call.cancellable().await {
+            Ok(answer) => answer,
+            Err(cancelled) => {
+                let Flight { lease, calls } = flight;
+                lease.kill().await;
+                drop(calls);
+                return Err(Stop::Cancelled(cancelled));
+            }
+        };
+        let result = match answer {
+            Ok(bytes) => match decoded(bytes).await {
+                Some(Ok(value)) => Ok(value),
+                Some(Err(error)) => {
+                    // Bytes that are not of the type that both sides agreed on: it may end what it has begun, no more.
+                    is_trusted = false;
+                    Err(RunError::decode_result(items[0].request.name(), error))
+                }
+                None => return Err(Stop::Closed),
+            },
+            Err(CallEnd::Failed(report)) => Err(RunError::reported(items[0].request.name(), report)),
+            Err(end) => return lost(flight, end, items, token).await,
+        };
+        flight.calls.pop_front();
+        if let Some(item) = items.pop_front() {
+            item.end(result);
+        }
+    }
+    if is_trusted {
+        flight.lease.release();
+    } else {
+        flight.lease.kill().await;
+    }
+    Ok(true)
+}
+
+/// The worker is gone before it has answered the first job that is left.
+///
+/// # Cancel safety
+///
+/// Cancels are not seen; dropping it leaves the worker to its supervisor.
+async fn lost<O>(
+    Flight { lease, calls }: Flight,
+    end: CallEnd,
+    items: &mut VecDeque<Item<O>>,
+    token: &mut Option<Token>,
+) -> Result<bool, Stop> {
+    let (obituary, was_closed) = (lease.obituary(), lease.pool_is_closing_it());
+    let (place, ended) = lease.bury().await;
+    drop(calls);
+    if was_closed {
+        return Err(Stop::Closed);
+    }
+    *token = Some(place);
+    let was_read = match end {
+        CallEnd::NotSent(_) => false,
+        // Only of the last call that was sent it can be known, and that is this one if there is no other.
+        CallEnd::Lost(_) => !(items.len() == 1 && ended.is_some_and(|end| end.left_unread)),
+        _ => {
+            if let Some(item) = items.pop_front() {
+                let error = item.request.refused(end.to_string());
+                item.end(Err(error));
+            }
+            return Ok(false);
+        }
+    };
+    if was_read && let Some(item) = items.pop_front() {
+        let lived_on = ended.is_some_and(|end| end.lived_on);
+        let error = RunError::died(item.request.name(), obituary(ended), lived_on);
+        item.end(Err(error));
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Ended, MOST, Pace, QUICK};
+
+    fn heard(pace: &mut Pace, jobs: usize, took: Duration) -> usize {
+        pace.heard(Ended { jobs, took: Some(took) });
+        pace.size()
+    }
+
+    #[test]
+    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.size(), 1, "nothing is known of the first job");
+        assert_eq!(heard(&mut pace, 1, QUICK / 2), 2);
+        assert_eq!(heard(&mut pace, 1, QUICK / 2), 2, "an earlier, smaller one says nothing of this size");
+        assert_eq!((0..9).map(|_| heard(&mut pace, MOST, QUICK / 2)).last(), Some(MOST));
+        assert_eq!(heard(&mut pace, MOST, QUICK), MOST, "neither");
+        assert_eq!(heard(&mut pace, MOST, 3 * QUICK), MOST / 2);
+        assert_eq!((0..9).map(|_| heard(&mut pace, 1, 3 * QUICK)).last(), Some(1));
+        pace.limit(0);
+        assert_eq!(heard(&mut pace, 1, QUICK / 2), 1);
+    }
+}
