@@ -8,7 +8,7 @@
     reason = "in a test, a panic is the report, and stderr is read"
 )]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -31,9 +31,10 @@ fn all_gone(processes: &[ProcessInfo]) -> bool {
 #[test]
 fn what_a_child_leaves_is_gone_when_it_is_waited_for() {
     leak_checked(async {
-        let (outlaw, mut link) = start("outlaw", "exit").await;
+        let (outlaw, mut link) = start("outlaw", "outlaw").await;
         let strays = read_processes(&mut link);
         assert_eq!(strays.len(), 4);
+        link.write_all(b"s").unwrap();
         assert_eq!(outlaw.wait_gone().await, Exit::Code(0));
         assert!(all_gone(&strays), "{strays:?}");
     });
@@ -77,7 +78,7 @@ fn the_end_is_told_at_once_and_the_sweep_after_the_grace_of_what_is_beneath() {
         let beneath = read_processes(&mut link);
         owner.kill();
         assert_eq!(owner.wait().await.signal(), Some(libc::SIGKILL));
-        // It is deaf, and has 200 ms.
+        // It is deaf, and has 500 ms.
         assert!(beneath[0].now().is_some(), "an orphan is given its grace");
         owner.wait_gone().await;
         assert!(all_gone(&beneath), "{beneath:?}");

@@ -23,11 +23,11 @@ fn descriptors(boot: Boot) -> u8 {
 
 #[test]
 fn no_descriptor_of_the_root_leaks_into_a_child() {
-    // What a library that forgets to mark its descriptors leaves behind.
-    let file = std::fs::File::open("/dev/null").unwrap();
-    // SAFETY: copies a descriptor; the copy is closed below.
-    let leaked = unsafe { libc::dup(std::os::fd::AsRawFd::as_raw_fd(&file)) };
     leak_checked(async {
+        // What a library that forgets to mark its descriptors leaves behind.
+        let file = std::fs::File::open("/dev/null").unwrap();
+        // SAFETY: copies a descriptor; the copy is closed below.
+        let leaked = unsafe { libc::dup(std::os::fd::AsRawFd::as_raw_fd(&file)) };
         let (_other, _other_link) = start_ready("echo", "other").await;
         let (process, mut link) = start("descriptors", "lister").await;
         let mut text = String::new();
@@ -37,9 +37,9 @@ fn no_descriptor_of_the_root_leaks_into_a_child() {
         // Its link, and its way to the guardian; not those of the other one, and nothing of ours.
         assert!(beyond.len() == 2 && beyond.iter().all(|line| line.contains("socket:")), "{text}");
         assert!(process.wait().await.is_success());
+        // SAFETY: the copy was made above, and nobody owns it.
+        unsafe { libc::close(leaked) };
     });
-    // SAFETY: the copy was made above, and nobody owns it.
-    unsafe { libc::close(leaked) };
 }
 
 #[test]
