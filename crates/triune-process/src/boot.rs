@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use crate::containment::{self, Containment};
 use crate::entry::{ROLES, Role, fail_boot};
 use crate::exit::{exit_code, exit_now};
 use crate::fork::FORK_SERVER;
@@ -128,8 +129,11 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
         sys::close_all_but_standard();
     }
     let membership = Membership::own();
-    if let Some(membership) = membership.as_ref().filter(|_| !guardian::is_guardian(role.name)) {
-        join_tree(membership, marker);
+    match &membership {
+        _ if guardian::is_guardian(role.name) => {}
+        Some(membership) => join_tree(membership, marker),
+        // It was started without a guardian, and is not to try one for what it starts itself.
+        None => containment::inherit(Containment::Cooperative),
     }
     let link = match sys::take_link() {
         Ok(link) => link,

@@ -53,6 +53,8 @@ struct State {
     lost: Option<Instant>,
     /// The channel has ended.
     deaf: bool,
+    /// When the guardian was asked whether it is well, if it has not said anything since.
+    asked: Option<Instant>,
 }
 
 impl Child {
@@ -119,11 +121,20 @@ impl Child {
         let mut buffer = [0; 64];
         while !state.gone && !state.deaf {
             match sys::receive_message(channel, &mut buffer) {
-                Ok(message) if message.len > 0 => match Answer::decode(&buffer[..message.len]) {
-                    Some(Answer::Ended { exit, swept }) => (state.exit, state.gone) = (Some(exit), swept),
-                    Some(Answer::Swept) => state.gone = true,
-                    _ => tracing::debug!(pid = self.pid, "the guardian says something that makes no sense"),
-                },
+                Ok(message) if message.len > 0 => {
+                    state.asked = None;
+                    match Answer::decode(&buffer[..message.len]) {
+                        Some(Answer::Ended { exit, swept }) => (state.exit, state.gone) = (Some(exit), swept),
+                        Some(Answer::Swept) => state.gone = true,
+                        Some(Answer::NoNews) => {}
+                        _ => {
+                            tracing::debug!(
+                                pid = self.pid,
+                                "the guardian says something that makes no sense"
+                            );
+                        }
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 _ => state.deaf = true,
             }
@@ -145,15 +156,25 @@ impl Child {
         state.gone = state.exit.is_some();
     }
 
-    /// Takes the end of the child for known, although the guardian (that somebody may have stopped) does not tell it.
-    pub(crate) fn presume_ended(&self) {
+    /// The child has ended, and the guardian has not said for a while what there is to know about that: asks it whether it
+    /// is well. If it does not even answer that within `patience` (somebody may have stopped it), the end is taken for known.
+    pub(crate) fn ask_or_presume(&self, patience: Duration) {
         let mut state = self.lock();
+        match (&self.reaper, state.asked) {
+            (Reaper::Guardian { channel }, None) => {
+                state.asked = Some(Instant::now());
+                // If it is gone, the end of the channel tells.
+                let _gone = sys::send_message(channel.as_fd(), &Command::Ask.encode(), &[]);
+                return;
+            }
+            // The caller's clock may be one of a test, which jumps.
+            (_, Some(asked)) if asked.elapsed() < patience => return,
+            _ => {}
+        }
+        let (pid, name) = (self.pid, &self.name);
+        tracing::warn!(pid, name, "this child has ended, and the guardian does not say what is left of it");
         if state.exit.is_none() {
-            tracing::warn!(
-                pid = self.pid,
-                name = self.name,
-                "this child has ended, and the guardian does not say how"
-            );
+            registry::remove(self.pid, self);
         }
         state.exit.get_or_insert(Exit::Unknown);
         state.gone = true;

@@ -14,9 +14,9 @@ use crate::adopt::{self, Orphan};
 use crate::child::{Child, Watch};
 use crate::exit::Exit;
 
-/// How long the guardian may take to tell the status of a child that has ended. It takes microseconds; only one that
-/// somebody has stopped takes longer.
-const LATE: Duration = Duration::from_secs(5);
+/// How long the guardian may be silent about a child that has ended, before it is asked whether it is well, and again before
+/// it is not waited for any more. It takes microseconds; only one that somebody has stopped takes longer.
+const LATE: Duration = Duration::from_secs(2);
 
 /// How often to look where nothing tells us.
 const SELDOM: Duration = Duration::from_millis(10);
@@ -75,13 +75,10 @@ impl Watches {
                         ready.clear_ready();
                     }
                 }
-                Some(channel) if over && child.try_exit().is_none() => {
-                    match timeout(LATE, readable(channel, child, known)).await {
-                        Ok(alive) => alive?,
-                        Err(_elapsed) => child.presume_ended(),
-                    }
-                }
-                Some(channel) if over => readable(channel, child, known).await?,
+                Some(channel) if over => match timeout(LATE, readable(channel, child, known)).await {
+                    Ok(alive) => alive?,
+                    Err(_elapsed) => child.ask_or_presume(LATE),
+                },
                 Some(channel) => tokio::select! {
                     alive = readable(channel, child, known) => alive?,
                     ended = self.handle.readable() => drop(ended.ok()?),

@@ -2,6 +2,7 @@
 //!
 //! The root also keeps it: a thread waits for its end, reaps it, and, if it was killed, ends what it left behind.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
@@ -22,8 +23,14 @@ use crate::{sys, tree};
 /// How long a guardian may take to say hello. It takes a millisecond, unless the program never reaches its entry.
 const HELLO: Duration = Duration::from_secs(10);
 
+/// How often we start another one when somebody kills it before it is up.
+const KILLED: usize = 3;
+
 /// How long the end of the program waits for the guardian, which needs less than a millisecond.
 const DISMISSAL: Duration = Duration::from_secs(1);
+
+/// How long to wait for a process that is just becoming another program, before the next look.
+const UNSETTLED: Duration = Duration::from_millis(2);
 
 /// How often we look for what a killed guardian left, while it is still starting more.
 const SWEEPS: usize = 20;
@@ -99,6 +106,7 @@ impl Way {
     /// [`Containment::Cooperative`]. Blocks until the guardian is up.
     pub(super) fn open() -> io::Result<Option<Self>> {
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut killed = 0;
         loop {
             if let Some(way) = Self::existing() {
                 return Ok(Some(way));
@@ -117,12 +125,14 @@ impl Way {
                     }
                     return Ok(Some(Self::Root(connection)));
                 }
-                Err(Exit::Code(code)) if code == i32::from(NO_NAMESPACE) => {
+                Err(Unready::Ended(Exit::Code(code))) if code == i32::from(NO_NAMESPACE) => {
                     containment::lower(Containment::Tree, "the system refuses a pid namespace");
                 }
-                Err(exit) => containment::lower(
+                // A program that never reaches its entry does not end like this: somebody has killed it.
+                Err(Unready::Ended(Exit::Signal { .. })) if killed < KILLED => killed += 1,
+                Err(why) => containment::lower(
                     Containment::Cooperative,
-                    &format!("the guardian, which is this program once more, never got ready ({exit})"),
+                    &format!("the guardian, which is this program once more, never got ready ({why})"),
                 ),
             }
         }
@@ -143,6 +153,11 @@ impl Way {
         }
     }
 
+    /// Whether the guardian does not hold the other end any more.
+    pub(super) fn is_closed(&self) -> bool {
+        sys::is_hung_up(self.socket())
+    }
+
     /// Waits until the guardian has ended and is tidied up, so that another one may be started.
     ///
     /// # Cancel safety
@@ -158,8 +173,26 @@ impl Way {
     }
 }
 
-/// Starts a guardian and waits until it is up. Says how it has ended if it never was.
-fn start(level: Containment) -> io::Result<Result<(Connection, Child), Exit>> {
+/// Why a guardian was never up.
+#[derive(Debug)]
+enum Unready {
+    /// It has ended instead.
+    Ended(Exit),
+    /// It was silent for too long, and is ended.
+    Silent,
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(exit) => exit.fmt(f),
+            Self::Silent => write!(f, "silent for {} s", HELLO.as_secs()),
+        }
+    }
+}
+
+/// Starts a guardian and waits until it is up.
+fn start(level: Containment) -> io::Result<Result<(Connection, Child), Unready>> {
     let (socket, theirs) = sys::message_pair()?;
     let id = tree::random();
     let own = std::process::id();
@@ -174,9 +207,16 @@ fn start(level: Containment) -> io::Result<Result<(Connection, Child), Exit>> {
         let pid = child.id();
         return Ok(Ok((Connection { socket, pid, id, over: SetOnce::new() }, child)));
     }
-    // Its socket has ended, so it has ended or is about to; or else it is too late.
-    child.kill()?;
-    Ok(Err(child.wait().map_or(Exit::Unknown, sys::exit_of_status)))
+    // Either its socket has ended with it, or it is too late, also for one that has only closed its end.
+    let ended = sys::is_hung_up(socket.as_fd())
+        && sys::open_process(child.id())
+            .and_then(|handle| sys::block_until_any(&[handle.as_fd()], Some(DISMISSAL)))
+            .is_ok_and(|ended| ended[0]);
+    if !ended {
+        child.kill()?;
+    }
+    let exit = child.wait().map_or(Exit::Unknown, sys::exit_of_status);
+    Ok(Err(if ended { Unready::Ended(exit) } else { Unready::Silent }))
 }
 
 /// Waits until the guardian says that it is up.
@@ -230,16 +270,17 @@ fn mourn(connection: &Connection, exit: Exit) {
         tracing::error!(pid, %exit, "the guardian has died, and all processes beneath it die with it; the next start makes another one");
     }
     for _ in 0..SWEEPS {
-        let left = sys::carriers(marker::MEMBERSHIP, |value| Membership::is_beneath(value, connection.id));
-        if left.is_empty() {
-            return;
+        let is_ours = |value: &[u8]| Membership::is_beneath(value, connection.id);
+        let (left, unsettled) = sys::carriers(marker::MEMBERSHIP, is_ours);
+        match (left.is_empty(), unsettled) {
+            (true, false) => return,
+            (true, true) => std::thread::park_timeout(UNSETTLED),
+            (false, _) => {}
         }
         for pid in left {
             let Ok(handle) = sys::open_process(pid) else { continue };
             // Opened first and asked again: the number may have become that of another process.
-            if sys::variable_of(pid, marker::MEMBERSHIP)
-                .is_some_and(|value| Membership::is_beneath(&value, connection.id))
-            {
+            if sys::variable_of(pid, marker::MEMBERSHIP).is(is_ours) {
                 // It may be somebody else's by now (setuid), or gone.
                 let _not_ours_any_more = sys::signal_process(handle.as_fd(), libc::SIGKILL);
                 // A process without memory has no environment either: wait until it has died, not until it is reaped.

@@ -76,6 +76,8 @@ pub(crate) enum Answer {
     Ended { exit: Exit, swept: bool },
     /// Nothing is left beneath it now.
     Swept,
+    /// There is no news, and the guardian is well.
+    NoNews,
 }
 
 /// What an owner says to the guardian about its child, over its channel.
@@ -85,6 +87,8 @@ pub(crate) enum Command {
     Kill,
     /// Send a signal to it and its group.
     Signal(i32),
+    /// Say something, whatever there is to say.
+    Ask,
 }
 
 impl Request {
@@ -172,6 +176,7 @@ impl Answer {
                 [&[3, kind, u8::from(*swept)], &value.to_le_bytes()[..]].concat()
             }
             Self::Swept => vec![4],
+            Self::NoNews => vec![5],
         }
     }
 
@@ -194,6 +199,7 @@ impl Answer {
                 Some(Self::Ended { exit, swept: *swept != 0 })
             }
             (4, []) => Some(Self::Swept),
+            (5, []) => Some(Self::NoNews),
             _ => None,
         }
     }
@@ -204,6 +210,7 @@ impl Command {
         match self {
             Self::Kill => vec![1],
             Self::Signal(signal) => [&[2], &signal.to_le_bytes()[..]].concat(),
+            Self::Ask => vec![3],
         }
     }
 
@@ -211,6 +218,7 @@ impl Command {
         match bytes.split_first()? {
             (1, []) => Some(Self::Kill),
             (2, signal) => Some(Self::Signal(i32::from_le_bytes(signal.try_into().ok()?))),
+            (3, []) => Some(Self::Ask),
             _ => None,
         }
     }

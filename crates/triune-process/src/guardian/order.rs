@@ -24,6 +24,9 @@ use crate::{registry, sys};
 /// How often a guardian may be on its way out just when we need it.
 const ATTEMPTS: usize = 5;
 
+/// How long the way to a guardian that has given no answer may stay open if it is on its way out.
+const WAY_OUT: Duration = Duration::from_secs(2);
+
 /// How long the guardian may take to answer. It takes half a millisecond, unless somebody has stopped it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -39,7 +42,7 @@ pub(crate) async fn start(spec: &Spec) -> io::Result<Option<(Process, UnixStream
         if let Some(started) = attempt(way.socket(), order, spec, None).await? {
             return Ok(Some(started));
         }
-        way.ended().await;
+        until_ended(&way).await?;
     }
     Err(on_its_way_out())
 }
@@ -57,7 +60,7 @@ pub(crate) async fn start_fork_server(spec: &Spec) -> io::Result<Option<(Process
         if let Some((process, link)) = attempt(way.socket(), order, spec, Some(theirs)).await? {
             return Ok(Some((process, link, forks)));
         }
-        way.ended().await;
+        until_ended(&way).await?;
     }
     Err(on_its_way_out())
 }
@@ -75,6 +78,25 @@ async fn way() -> io::Result<Option<Way>> {
         Some(way) => Ok(Some(way)),
         None => open().await,
     }
+}
+
+/// Waits for the end of a guardian that has given no answer. If it lives, it could not even take the descriptor by which it
+/// would have answered.
+///
+/// # Cancel safety
+/// Nothing is lost.
+async fn until_ended(way: &Way) -> io::Result<()> {
+    // One that is on its way out closes all its descriptors at once.
+    if timeout(WAY_OUT, way.ended()).await.is_err() {
+        if !way.is_closed() {
+            return Err(io::Error::other(
+                "the guardian has no descriptor left, of which it needs one for each process of the tree; \
+                 raise the limit of open files with which the program is started (ulimit -n)",
+            ));
+        }
+        way.ended().await;
+    }
+    Ok(())
 }
 
 /// # Cancel safety

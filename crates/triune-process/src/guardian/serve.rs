@@ -1,6 +1,6 @@
 //! The guardian's loop: requests, ends, deadlines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -17,8 +17,9 @@ use crate::{sys, tree};
 /// How long a guardian without children waits for the next one.
 const LINGER: Duration = Duration::from_millis(30);
 
-/// How many requests are served before the ends of children are looked at again.
-const AT_A_TIME: usize = 32;
+/// How many requests are served before anything else is looked at again: a start takes a while, and an end must not wait
+/// behind many.
+const AT_A_TIME: usize = 4;
 
 /// Everything that the guardian has.
 #[derive(Debug)]
@@ -36,8 +37,12 @@ pub(super) struct Guardian {
     pub(super) depth: usize,
     /// Since when there is nothing to do.
     idle: Instant,
+    /// The time of the last look at everything.
+    settled: Instant,
     /// Something has happened that may have left strays.
     look: bool,
+    /// What the last look has found.
+    strays: Strays,
     buffer: Vec<u8>,
 }
 
@@ -68,7 +73,9 @@ impl Guardian {
             id,
             depth: sys::namespace_depth(),
             idle: Instant::now(),
+            settled: Instant::now(),
             look: false,
+            strays: Strays::default(),
             buffer: vec![0; MAX_INLINE],
         })
     }
@@ -104,9 +111,10 @@ impl Guardian {
                 fds.push(channel.as_fd());
             }
         }
-        let now = Instant::now();
-        let deadlines = self.wards.values().filter_map(Ward::deadline).chain(self.linger());
-        let timeout = deadlines.min().map(|at| at.saturating_duration_since(now));
+        // What was due when we last looked is done, or waits for something else by now.
+        let wards = self.wards.values().filter_map(Ward::deadline).filter(|at| *at > self.settled);
+        let deadlines = wards.chain(self.linger()).chain(self.strays.next_look(self.settled));
+        let timeout = deadlines.min().map(|at| at.saturating_duration_since(Instant::now()));
         let ready = sys::block_until_any(&fds, timeout)?;
         Ok(sources.into_iter().zip(ready).filter_map(|(source, ready)| ready.then_some(source)).collect())
     }
@@ -126,11 +134,12 @@ impl Guardian {
                 self.root_is_gone();
             }
             Source::Ward(mark) => {
+                let now = Instant::now();
                 if let Some(ward) = self.wards.get_mut(&mark)
-                    && !ward.obey()
+                    && !ward.obey(now)
                 {
                     ward.channel = None;
-                    ward.orphan(Instant::now());
+                    ward.orphan(now);
                 }
             }
         }
@@ -151,7 +160,7 @@ impl Guardian {
                     open = false;
                     break;
                 }
-                Ok(message) if message.truncated => {}
+                Ok(message) if message.truncated => refuse(message.fds),
                 Ok(message) => self.take(Request::decode(&buffer[..message.len]), message.fds),
                 Err(error) => {
                     open = error.kind() == ErrorKind::WouldBlock;
@@ -167,7 +176,10 @@ impl Guardian {
         let order = match request {
             Some(Request::Spawn(order)) => Some(order),
             Some(Request::SpawnFromFile) => fds.pop().and_then(read_order),
-            Some(Request::KillAll) => return self.wards.values_mut().for_each(Ward::kill),
+            Some(Request::KillAll) => {
+                let now = Instant::now();
+                return self.wards.values_mut().for_each(|ward| ward.kill(now));
+            }
             Some(Request::Admit(admission)) => return self.admit_forked(&admission, fds),
             None => None,
         };
@@ -194,7 +206,8 @@ impl Guardian {
         streams: Streams,
         folder: &OwnedFd,
     ) -> Result<(), (OwnedFd, io::Error)> {
-        if !self.starts_for(order.owner) {
+        // An owner that says something before it has an answer does not want the child any more.
+        if !self.starts_for(order.owner) || sys::is_readable(channel.as_fd()) {
             return Err((channel, io::Error::from_raw_os_error(libc::ESHUTDOWN)));
         }
         let mark = tree::random();
@@ -273,6 +286,7 @@ impl Guardian {
     /// Reaps, enforces deadlines, sweeps, and tells the owners.
     fn settle(&mut self) {
         let now = Instant::now();
+        self.settled = now;
         self.reap(now);
         for ward in self.wards.values_mut() {
             ward.enforce(now);
@@ -280,26 +294,36 @@ impl Guardian {
         if !self.look && !self.wards.values().any(Ward::has_ended) {
             return;
         }
-        let strays = Strays::kill(&self.wards, self.depth);
-        loop {
-            let owners: Vec<u64> = self.wards.values().map(|ward| ward.owner).collect();
-            let swept = self.wards.iter().find(|(mark, ward)| {
-                let quiet = strays.are_gone_from(**mark) && !owners.contains(mark);
-                ward.has_ended() && (quiet || ward.has_waited(now))
-            });
-            // One after the other: an owner is swept when the last of its own is.
-            let Some((&mark, _)) = swept else { break };
-            if let Some(mut ward) = self.wards.remove(&mark) {
-                ward.tell_end(true);
-            }
-        }
+        let strays = self.strays.kill(&self.wards, self.depth);
+        // Level by level: an owner is swept when the last of its own is.
+        while self.remove_swept(&strays, now) {}
         for ward in self.wards.values_mut() {
-            ward.tell_end(false);
+            ward.tell_end();
         }
         if self.wards.is_empty() {
             self.idle = now;
         }
         self.look = !strays.is_empty();
+        self.strays = strays;
+    }
+
+    /// Lets go of those that have ended, with nothing left beneath them. False if there are none.
+    fn remove_swept(&mut self, strays: &Strays, now: Instant) -> bool {
+        let waited_for = self.wards.values().filter(|ward| ward.is_waited_for(now));
+        let owners: BTreeSet<u64> = waited_for.map(|ward| ward.owner).collect();
+        let is_swept = |mark: &u64, ward: &Ward| {
+            let quiet = strays.are_gone_from(*mark) || ward.has_waited(now);
+            ward.has_ended() && quiet && !owners.contains(mark)
+        };
+        let swept = self.wards.iter().filter(|(mark, ward)| is_swept(mark, ward)).map(|(mark, _)| *mark);
+        let swept: Vec<u64> = swept.collect();
+        for ward in swept.iter().filter_map(|mark| self.wards.remove(mark)).collect::<Vec<_>>() {
+            if let Some(owner) = self.wards.get_mut(&ward.owner) {
+                owner.has_lost_one(now);
+            }
+            ward.tell_swept();
+        }
+        !swept.is_empty()
     }
 
     fn reap(&mut self, now: Instant) {
@@ -327,5 +351,15 @@ impl Guardian {
         self.wards.is_empty()
             && !self.look
             && (self.root.is_none() || self.linger().is_some_and(|until| until <= Instant::now()))
+    }
+}
+
+/// Answers a request of which not everything has come: for want of descriptors, if it is one of ours.
+fn refuse(fds: Vec<OwnedFd>) {
+    if let Some(channel) = fds.first() {
+        let error = io::Error::from_raw_os_error(libc::EMFILE);
+        let answer = Answer::Failed { errno: libc::EMFILE, text: error.to_string() };
+        // If it is gone, nobody waits for the answer.
+        let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
     }
 }

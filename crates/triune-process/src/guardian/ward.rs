@@ -31,9 +31,9 @@ enum Life {
     /// It runs; killed at the given time.
     Runs { kill_at: Option<Instant> },
     /// It runs, and was sent SIGKILL.
-    Killed,
-    /// It is reaped.
-    Ended { exit: Exit, at: Instant, told: bool },
+    Killed { at: Instant },
+    /// It is reaped. `since` is when the last thing ended that it waits for, itself included.
+    Ended { exit: Exit, since: Instant, told: bool },
 }
 
 impl Ward {
@@ -49,8 +49,7 @@ impl Ward {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.life {
             Life::Runs { kill_at } => kill_at,
-            Life::Ended { at, .. } => Some(at + SWEEP_LIMIT),
-            Life::Killed => None,
+            Life::Ended { since: at, .. } | Life::Killed { at } => Some(at + SWEEP_LIMIT),
         }
     }
 
@@ -76,57 +75,78 @@ impl Ward {
         if let Life::Runs { kill_at: Some(at) } = self.life
             && at <= now
         {
-            self.kill();
+            self.kill(now);
         }
     }
 
-    pub(super) fn kill(&mut self) {
-        if !self.has_ended() {
+    pub(super) fn kill(&mut self, now: Instant) {
+        if let Life::Runs { .. } = self.life {
             self.signal(libc::SIGKILL);
-            self.life = Life::Killed;
+            self.life = Life::Killed { at: now };
         }
     }
 
-    /// Sends a signal to it and its group; it is not reaped, so the number is its own.
+    /// Sends a signal to it and its group, once to each; it is not reaped, so the number is its own.
     fn signal(&self, signal: i32) {
         // An empty group and a process that has just ended are nothing to complain about.
         let _empty = sys::signal_group(self.pid, signal);
-        let _ended = sys::signal_number(self.pid, signal);
+        // It may have left its group. If it does so between the two, no harm is done by a SIGKILL too many.
+        if signal == libc::SIGKILL || sys::group_of(self.pid) != Some(self.pid) {
+            let _ended = sys::signal_number(self.pid, signal);
+        }
     }
 
     /// Reaps it. It has ended; what it left in its group is killed first, while the number is still its own.
     pub(super) fn reap(&mut self, now: Instant) {
         let _empty = sys::signal_group(self.pid, libc::SIGKILL);
         let exit = sys::reap_number(self.pid).unwrap_or(Exit::Unknown);
-        self.life = Life::Ended { exit, at: now, told: false };
+        self.life = Life::Ended { exit, since: now, told: false };
     }
 
-    /// Whether we have waited long enough for what is beneath it.
+    /// A child that it owned is gone, with all beneath that one.
+    pub(super) fn has_lost_one(&mut self, now: Instant) {
+        if let Life::Ended { since, .. } = &mut self.life {
+            *since = now;
+        }
+    }
+
+    /// Whether its owner has to wait for it: also when that has ended, it may clean up for its grace.
+    pub(super) fn is_waited_for(&self, now: Instant) -> bool {
+        !matches!(self.life, Life::Killed { at } if at + SWEEP_LIMIT <= now)
+    }
+
+    /// Whether we have waited long enough for the strays beneath it.
     pub(super) fn has_waited(&self, now: Instant) -> bool {
-        matches!(self.life, Life::Ended { at, .. } if at + SWEEP_LIMIT <= now)
+        matches!(self.life, Life::Ended { since, .. } if since + SWEEP_LIMIT <= now)
     }
 
-    /// Tells the owner what it does not know yet about the end.
-    pub(super) fn tell_end(&mut self, swept: bool) {
-        let Life::Ended { exit, told, .. } = &mut self.life else { return };
-        let answer = match (*told, swept) {
-            (false, _) => Answer::Ended { exit: *exit, swept },
-            (true, true) => Answer::Swept,
-            (true, false) => return,
-        };
-        *told = true;
-        self.tell(&answer, &[]);
+    /// Tells the owner of the end, once.
+    pub(super) fn tell_end(&mut self) {
+        if let Life::Ended { exit, told, .. } = &mut self.life
+            && !std::mem::replace(told, true)
+        {
+            let answer = Answer::Ended { exit: *exit, swept: false };
+            self.tell(&answer, &[]);
+        }
+    }
+
+    /// Tells the owner that nothing is left beneath it.
+    pub(super) fn tell_swept(self) {
+        match self.life {
+            Life::Ended { exit, told: false, .. } => self.tell(&Answer::Ended { exit, swept: true }, &[]),
+            _ => self.tell(&Answer::Swept, &[]),
+        }
     }
 
     pub(super) fn tell(&self, answer: &Answer, handle: &[BorrowedFd<'_>]) {
         if let Some(channel) = &self.channel {
-            // Only an owner that is gone does not get it; a channel has room for all three messages of its life.
+            // Only an owner that is gone does not get it; a channel has room for the few messages of its life.
             let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), handle);
         }
     }
 
     /// Does what the owner says. False if the channel has ended.
-    pub(super) fn obey(&mut self) -> bool {
+    pub(super) fn obey(&mut self, now: Instant) -> bool {
         let mut buffer = [0; 16];
         loop {
             let Some(channel) = &self.channel else { return true };
@@ -139,8 +159,9 @@ impl Ward {
                 return false;
             }
             match Command::decode(&buffer[..message.len]) {
-                Some(Command::Kill) => self.kill(),
+                Some(Command::Kill) => self.kill(now),
                 Some(Command::Signal(signal)) if !self.has_ended() => self.signal(signal),
+                Some(Command::Ask) => self.tell(&Answer::NoNews, &[]),
                 _ => {}
             }
         }

@@ -10,6 +10,7 @@ mod output;
 mod parent_gone;
 mod signals;
 mod start;
+mod stopped_guardian;
 mod support;
 mod terminate;
 mod wait_and_kill;

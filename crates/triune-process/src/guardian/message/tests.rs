@@ -23,7 +23,10 @@ fn answers() -> Vec<Answer> {
     ];
     let ended = exits.into_iter().flat_map(|exit| [true, false].map(|swept| Answer::Ended { exit, swept }));
     let failed = Answer::Failed { errno: 11, text: "no".to_owned() };
-    [Answer::Started { pid: u32::MAX }, failed, Answer::Swept].into_iter().chain(ended).collect()
+    [Answer::Started { pid: u32::MAX }, failed, Answer::Swept, Answer::NoNews]
+        .into_iter()
+        .chain(ended)
+        .collect()
 }
 
 #[test]
@@ -36,7 +39,7 @@ fn what_is_encoded_is_decoded() {
     for answer in answers() {
         assert_eq!(Answer::decode(&answer.encode()), Some(answer));
     }
-    for command in [Command::Kill, Command::Signal(-1), Command::Signal(15)] {
+    for command in [Command::Kill, Command::Signal(-1), Command::Signal(15), Command::Ask] {
         assert_eq!(Command::decode(&command.encode()), Some(command));
     }
 }
@@ -71,10 +74,10 @@ fn what_is_made_up_is_refused() {
     for bytes in [&b""[..], &[0], &[9, 1, 2], &[2, 0], &[3, 0], &[4, 0], &[4; 20], &[4; 22]] {
         assert_eq!(Request::decode(bytes), None, "{bytes:?}");
     }
-    for bytes in [&b""[..], &[0], &[1, 0], &[3, 4, 0, 0, 0, 0, 0], &[4, 0]] {
+    for bytes in [&b""[..], &[0], &[1, 0], &[3, 4, 0, 0, 0, 0, 0], &[4, 0], &[5, 0]] {
         assert_eq!(Answer::decode(bytes), None, "{bytes:?}");
     }
-    for bytes in [&b""[..], &[1, 0], &[2, 0, 0, 0], &[3]] {
+    for bytes in [&b""[..], &[1, 0], &[2, 0, 0, 0], &[3, 0], &[4]] {
         assert_eq!(Command::decode(bytes), None, "{bytes:?}");
     }
 }

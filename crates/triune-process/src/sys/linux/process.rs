@@ -49,6 +49,12 @@ pub(crate) fn signal_group(group: u32, signal: i32) -> io::Result<bool> {
     }
 }
 
+/// The process group that a process is in.
+pub(crate) fn group_of(pid: u32) -> Option<u32> {
+    let group = rustix::process::getpgid(Some(pid_of(pid).ok()?)).ok()?;
+    Some(group.as_raw_nonzero().get().unsigned_abs())
+}
+
 /// Whether the child has ended, without reaping it. An error means that somebody else has reaped it.
 pub(crate) fn has_ended(process: BorrowedFd<'_>) -> io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -150,12 +156,19 @@ pub(crate) fn signal_number(pid: u32, signal: i32) -> io::Result<()> {
 
 /// Whether the process behind the handle has ended. It need not be a child of ours.
 pub(crate) fn is_over(process: BorrowedFd<'_>) -> bool {
-    is_ready(process, PollFlags::IN)
+    is_readable(process)
+}
+
+/// Whether the other end of a socket is closed.
+pub(crate) fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&none))).is_ok_and(|hung| hung > 0)
 }
 
 /// Whether a descriptor is readable, or its other end closed.
-fn is_ready(fd: BorrowedFd<'_>, interest: PollFlags) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, interest)];
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&none))).is_ok_and(|ready| ready > 0)
 }

@@ -73,21 +73,64 @@ fn numbers() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The value of a variable in the environment that a process was started with. `listed` is its number in `/proc`.
-pub(crate) fn variable_of(listed: u32, key: &str) -> Option<Vec<u8>> {
-    let mut environ = Vec::new();
-    File::open(format!("/proc/{listed}/environ")).ok()?.take(ENOUGH).read_to_end(&mut environ).ok()?;
+/// What the environment that a process was started with says of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// Its value.
+    Is(Vec<u8>),
+    /// There is none, or we may not know.
+    Unset,
+    /// The process is just becoming another program (`exec`), and has no environment at the moment.
+    Unsettled,
+}
+
+impl Variable {
+    /// Whether it has a value that `is_ours` accepts.
+    pub(crate) fn is(&self, is_ours: impl FnOnce(&[u8]) -> bool) -> bool {
+        matches!(self, Self::Is(value) if is_ours(value))
+    }
+}
+
+/// A variable of the environment that a process was started with. `listed` is its number in `/proc`.
+pub(crate) fn variable_of(listed: u32, key: &str) -> Variable {
+    let Some(environ) = read(listed, "environ") else { return Variable::Unset };
+    if environ.is_empty() {
+        return if is_unsettled(listed) { Variable::Unsettled } else { Variable::Unset };
+    }
     let found = environ
         .split(|byte| *byte == 0)
         .find_map(|entry| entry.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
-    found.map(<[u8]>::to_vec)
+    found.map_or(Variable::Unset, |value| Variable::Is(value.to_vec()))
 }
 
-/// The processes that were started with a variable whose value `is_ours` accepts, except for this one. Their numbers are
-/// those in `/proc`; open a handle and ask again before you signal one.
-pub(crate) fn carriers(key: &str, is_ours: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+/// Whether a process without an environment is on its way into a program. One that was started with an empty environment
+/// has arguments, at least an empty one; one that has ended, and a thread of the kernel, have no memory.
+fn is_unsettled(listed: u32) -> bool {
+    let has_memory = || {
+        let status = fs::read_to_string(format!("/proc/{listed}/status")).unwrap_or_default();
+        field(&status, "VmSize:").is_some()
+    };
+    read(listed, "cmdline").is_some_and(|arguments| arguments.is_empty()) && has_memory()
+}
+
+fn read(listed: u32, file: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{listed}/{file}")).ok()?.take(ENOUGH).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The processes that were started with a variable whose value `is_ours` accepts, except for this one, and whether there
+/// are others of which one cannot tell at the moment. Their numbers are those in `/proc`; open a handle and ask again
+/// before you signal one.
+pub(crate) fn carriers(key: &str, is_ours: impl Fn(&[u8]) -> bool) -> (Vec<u32>, bool) {
     let own = std::process::id();
-    numbers()
-        .filter(|pid| *pid != own && variable_of(*pid, key).is_some_and(|value| is_ours(&value)))
-        .collect()
+    let (mut carriers, mut unsettled) = (Vec::new(), false);
+    for pid in numbers().filter(|pid| *pid != own) {
+        match variable_of(pid, key) {
+            Variable::Is(value) if is_ours(&value) => carriers.push(pid),
+            Variable::Is(_) | Variable::Unset => {}
+            Variable::Unsettled => unsettled = true,
+        }
+    }
+    (carriers, unsettled)
 }
