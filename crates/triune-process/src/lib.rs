@@ -79,7 +79,9 @@ pub use limits::{
 pub use process::Process;
 pub use registry::kill_all;
 pub use sealed::Sealed;
-pub use signal::signals;
+pub use signal::{
+    Signal, SignalReceiver, SignalReceiverError, SignalRecvError, open_signal_receiver, signals,
+};
 pub use spawn::spawn;
 pub use spec::Spec;
 pub use stdio::{Output, Stdio};

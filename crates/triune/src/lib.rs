@@ -57,7 +57,8 @@
 //! # Exit codes of `#[triune::main]`
 //!
 //! 0 after `Ok`, 1 after an error (its report goes to standard error), 101 after a panic, 128 plus the number after a
-//! signal: the first SIGINT, SIGTERM or SIGHUP cancels the program gracefully, the second kills all its children.
+//! signal: the first SIGINT, SIGTERM or SIGHUP cancels the program gracefully, the second kills all its children. A program
+//! that wants a signal for itself opens a receiver: [`open_signal_receiver`].
 //!
 //! # Time in tests
 //!
@@ -92,8 +93,9 @@ pub mod guide;
 pub use triune_actor as actor;
 pub use triune_macros::{endpoint, job, main, test};
 pub use triune_process::{
-    Containment, ContainmentInForce, ContainmentReport, Hold, UnknownContainment, containment,
-    containment_report, hold, init, is_held, set_containment,
+    Containment, ContainmentInForce, ContainmentReport, Hold, Signal, SignalReceiver, SignalReceiverError,
+    SignalRecvError, UnknownContainment, containment, containment_report, hold, init, is_held,
+    open_signal_receiver, set_containment,
 };
 pub use triune_scope::blocking::{self, Blocking};
 pub use triune_scope::{

@@ -1,8 +1,8 @@
 //! A Ctrl-C at every moment of a program's life, and a panic that nobody awaits. Not under the test harness, because this is
 //! a program with a `main` of its own; started again with `MOMENT`, it is the program that is looked at.
 //!
-//! Y02 and Y05 are numbers that the conformance list leaves out. Signals of the user's own (its group S) are tokio's: it has the
-//! receiver, and triune none.
+//! Y02 and Y05 are numbers that the conformance list leaves out. Signals of the user's own (its group S) are in
+//! `signal_receiver` of `triune-process`.
 
 use std::io::{Read as _, Write};
 use std::process::{Command, Stdio};
