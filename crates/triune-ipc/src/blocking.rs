@@ -39,6 +39,8 @@ pub struct Server {
     last_seen: u64,
     /// The request of which some pieces are missing.
     arriving: Option<Arriving>,
+    /// Memory for the next one, initialised up to its length.
+    spare: BytesMut,
     /// How long to look at the socket before sleeping.
     spin: Duration,
     /// The call that was given out and not answered.
@@ -62,7 +64,7 @@ pub struct BlockingCall {
 struct Arriving {
     id: u64,
     kind: Kind,
-    body: Vec<u8>,
+    body: BytesMut,
     filled: usize,
 }
 
@@ -115,6 +117,7 @@ impl Server {
             buffer,
             last_seen: 0,
             arriving: None,
+            spare: BytesMut::new(),
             spin: config.spin,
             open: None,
         })
@@ -187,11 +190,33 @@ impl Server {
         if total as usize > self.max_message + REQUEST_HEAD_MAX {
             return Err(protocol(ProtocolError::Overrun { kind, id, bound: "the limit of a message" }));
         }
-        // The memory is only reserved: a page is taken when a byte of it is written.
-        let mut body = vec![0; total as usize];
+        let mut body = self.room_for(total as usize);
         body[..first.len()].copy_from_slice(&first);
         self.arriving = Some(Arriving { id, kind, body, filled: first.len() });
         Ok(None)
+    }
+
+    /// Memory of this length: that which was given back, if it is large enough, since fresh pages cost more than
+    /// what is copied into them.
+    fn room_for(&mut self, len: usize) -> BytesMut {
+        let mut room = std::mem::take(&mut self.spare);
+        if room.capacity() < len {
+            // The memory is only reserved: a page is taken when a byte of it is written.
+            room = BytesMut::zeroed(len + SLACK);
+        }
+        room.resize(len, 0);
+        room
+    }
+
+    /// Gives back the memory of a call's arguments, for the next ones that come in pieces. It is dropped if somebody else
+    /// has a part of it, or if it is more than 16 MiB.
+    pub fn reuse(&mut self, args: Bytes) {
+        if args.len() > FRAME_MAX as usize
+            && let Ok(room) = args.try_into_mut()
+            && (self.spare.capacity()..=KEPT).contains(&room.capacity())
+        {
+            self.spare = room;
+        }
     }
 
     /// The rest of a PIECE, into its place.
@@ -210,7 +235,7 @@ impl Server {
         };
         self.buffer.read_exact(&self.stream, place)?;
         if end == arriving.body.len() {
-            return self.arrived(arriving.kind, id, arriving.body.into());
+            return self.arrived(arriving.kind, id, arriving.body.freeze());
         }
         self.arriving = Some(Arriving { filled: end, ..arriving });
         Ok(None)
@@ -234,18 +259,31 @@ impl Server {
     /// # Errors
     /// The other side is gone.
     pub fn reply(&mut self, id: u64, value: &[u8]) -> Result<(), LinkEnd> {
+        self.reply_parts(id, [value])
+    }
+
+    /// The same with a result that is in several places.
+    ///
+    /// # Errors
+    /// The other side is gone.
+    pub fn reply_parts<'a>(
+        &mut self,
+        id: u64,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), LinkEnd> {
+        let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
         let max = self.peer.limits.max_message;
-        if value.len() > max as usize {
+        if len > max as usize {
             let text = format!(
-                "the result has {} bytes, the caller accepts {max}: raise its limit `max_message` or return less",
-                value.len()
+                "the result has {len} bytes, the caller accepts {max}: raise its limit `max_message` or return less"
             );
             return self.fail(id, &Report::new(ReportKind::Protocol, text));
         }
         if self.open.take_if(|open| *open == id).is_none() {
             return Ok(());
         }
-        self.write(Header::new(Kind::Reply, id).to_caller(), value)
+        self.write(Header::new(Kind::Reply, id).to_caller(), &parts)
     }
 
     /// Answers the call with a failure.
@@ -257,29 +295,46 @@ impl Server {
             return Ok(());
         }
         let body = report.to_bytes(self.peer.limits.max_message);
-        self.write(Header::new(Kind::Error, id).to_caller(), &body)
+        self.write(Header::new(Kind::Error, id).to_caller(), &[&body])
     }
 
     /// Writes a message: a frame, or as many as it takes.
-    fn write(&self, mut header: Header, body: &[u8]) -> Result<(), LinkEnd> {
+    fn write(&self, mut header: Header, parts: &[&[u8]]) -> Result<(), LinkEnd> {
         let most = FRAME_MAX as usize;
-        if body.len() <= most {
-            return self.write_frames(&[(with_len(header, body.len()).to_bytes().to_vec(), body)]);
+        let mut left: usize = parts.iter().map(|part| part.len()).sum();
+        if left <= most {
+            let head = with_len(header, left).to_bytes();
+            return self.write_all(std::iter::once(&head[..]).chain(parts.iter().copied()));
         }
-        header.flags |= flag::PIECES;
-        let total = u32::try_from(body.len()).expect("checked against max_message before");
-        let (first, rest) = body.split_at(most - TOTAL_LEN);
-        let head = [&with_len(header, most).to_bytes()[..], &total_head(total)].concat();
         let mut piece = Header::new(Kind::Piece, header.id);
         piece.flags = header.flags & flag::TO_CALLER;
-        let pieces = rest.chunks(most).map(|part| (with_len(piece, part.len()).to_bytes().to_vec(), part));
-        let frames: Vec<(Vec<u8>, &[u8])> = std::iter::once((head, first)).chain(pieces).collect();
-        frames.chunks(SLICES / 2).try_for_each(|frames| self.write_frames(frames))
+        header.flags |= flag::PIECES;
+        let total = u32::try_from(left).expect("checked against max_message before");
+        let mut head = [&with_len(header, most).to_bytes()[..], &total_head(total)].concat();
+        let mut room = most - TOTAL_LEN;
+        let mut rest = Parts { parts, at: 0 };
+        // A few frames at a time, in as few writes.
+        while left > 0 {
+            let mut heads = Vec::with_capacity(FRAMES);
+            let mut bodies = Vec::with_capacity(FRAMES);
+            while left > 0 && heads.len() < FRAMES {
+                let len = room.min(left);
+                heads.push(head);
+                bodies.push(rest.take(len));
+                left -= len;
+                room = most;
+                head = with_len(piece, room.min(left)).to_bytes().to_vec();
+            }
+            let frames = heads.iter().zip(&bodies);
+            self.write_all(
+                frames.flat_map(|(head, body)| std::iter::once(&head[..]).chain(body.iter().copied())),
+            )?;
+        }
+        Ok(())
     }
 
-    fn write_frames(&self, frames: &[(Vec<u8>, &[u8])]) -> Result<(), LinkEnd> {
-        let mut slices: Vec<IoSlice<'_>> =
-            frames.iter().flat_map(|(head, body)| [IoSlice::new(head), IoSlice::new(body)]).collect();
+    fn write_all<'a>(&self, slices: impl Iterator<Item = &'a [u8]>) -> Result<(), LinkEnd> {
+        let mut slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
@@ -323,8 +378,40 @@ impl Server {
     }
 }
 
-/// How many buffers go into one write at most.
-const SLICES: usize = 64;
+/// How many frames of a long message go into one write at most.
+const FRAMES: usize = 32;
+
+/// How much memory is kept for requests that come in pieces, in bytes.
+const KEPT: usize = 16 * 1024 * 1024;
+
+/// How much more is taken than is needed, in bytes: what goes before the arguments moves their beginning each time.
+const SLACK: usize = 4 * 1024;
+
+/// What is left of some slices.
+struct Parts<'a> {
+    parts: &'a [&'a [u8]],
+    /// Where the first one goes on.
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// The next so many bytes, which there are.
+    fn take(&mut self, mut len: usize) -> Vec<&'a [u8]> {
+        let mut taken = Vec::new();
+        while len > 0 {
+            let part = &self.parts[0][self.at..];
+            let n = part.len().min(len);
+            taken.push(&part[..n]);
+            len -= n;
+            self.at += n;
+            if self.at == self.parts[0].len() {
+                self.parts = &self.parts[1..];
+                self.at = 0;
+            }
+        }
+        taken
+    }
+}
 
 fn with_len(mut header: Header, len: usize) -> Header {
     header.len = u32::try_from(len).expect("a frame is shorter than its limit");

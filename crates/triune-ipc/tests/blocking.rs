@@ -105,6 +105,32 @@ fn calls_that_come_early_wait_for_the_answers_of_those_before() {
 }
 
 #[test]
+fn a_result_in_several_places_arrives_as_one_and_the_memory_of_large_arguments_is_used_again() {
+    const CUTS: [usize; 6] = [0, 1, 70_000, 200_000, 200_000, 300_000];
+    let serve = |mut server: Server| {
+        let mut places = Vec::new();
+        while let Some(call) = server.next().unwrap() {
+            places.push(call.args.as_ptr().addr());
+            let cuts = CUTS.map(|cut| cut.min(call.args.len()));
+            let parts = cuts.windows(2).map(|cut| &call.args[cut[0]..cut[1]]);
+            server.reply_parts(call.id, parts.chain([&call.args[cuts[5]..]])).unwrap();
+            server.reuse(call.args);
+        }
+        places
+    };
+    let (places, ()) = with_server(serve, async |link| {
+        for len in [400_000_usize, 399_990, 10, 400_000, 65_536] {
+            let args: Bytes = (0..len).map(|n| (n ^ (n >> 8)) as u8).collect();
+            assert!(link.call(0, args.clone()).await.unwrap() == args, "{len}");
+        }
+        link.goodbye();
+        link.ended().await;
+    });
+    // Each a little further on: by what goes before the arguments.
+    assert!(places[1] - places[0] < 100 && places[3] - places[1] < 100, "{places:?}");
+}
+
+#[test]
 fn a_call_without_an_answer_is_answered_by_the_next() {
     let (served, ()) = with_server(echo, async |link| {
         let kind = |end: CallEnd| match end {

@@ -233,8 +233,8 @@ fn registration(
             __run,
         );
         fn __run(
-            arguments: &[u8],
-            output: &mut ::std::vec::Vec<u8>,
+            arguments: &#worker::Arguments,
+            output: &mut #worker::Answer,
         ) -> ::core::result::Result<(), ::std::boxed::Box<#worker::Report>> {
             #(#argument_checks)*
             #output_check

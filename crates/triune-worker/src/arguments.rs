@@ -9,9 +9,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::{BufMut as _, Bytes};
+use bytes::BufMut as _;
 use triune_scope::blocking;
-use triune_wire::EncodeError;
+use triune_wire::{Codec as _, EncodeError, Message, Postcard};
 
 use crate::call::Argument;
 use crate::shared::{self, Kept};
@@ -36,12 +36,12 @@ type Encode = Box<dyn FnOnce() -> Encoded + Send>;
 /// The bytes of arguments, and what must live as long as somebody may decode them.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
-    pub(crate) bytes: Result<Bytes, EncodeError>,
+    pub(crate) bytes: Result<Message, EncodeError>,
     pub(crate) kept: Kept,
 }
 
 impl Encoded {
-    fn by(encode: impl FnOnce() -> Result<Bytes, EncodeError>) -> Self {
+    fn by(encode: impl FnOnce() -> Result<Message, EncodeError>) -> Self {
         let (bytes, kept) = shared::keeping(encode);
         Self { bytes, kept }
     }
@@ -58,7 +58,7 @@ impl Arguments {
         }
         // Too long, or not encodable at all: the second try tells, and nothing is sent before.
         Self::Large(Arc::new(Large {
-            encode: Mutex::new(Some(Box::new(move || Encoded::by(|| triune_wire::to_bytes(&arguments))))),
+            encode: Mutex::new(Some(Box::new(move || Encoded::by(|| Postcard::to_message(&arguments))))),
             encoded: OnceLock::new(),
         }))
     }

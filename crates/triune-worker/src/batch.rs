@@ -15,12 +15,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use triune_ipc::{CallEnd, PendingCall};
 use triune_scope::sync::Token;
 use triune_scope::{Cancelled, FutureExt, checkpoint};
+use triune_wire::Message;
 
 use crate::arguments::{Arguments, Encoded};
 use crate::error::RunError;
@@ -44,7 +44,7 @@ const QUICK: Duration = Duration::from_micros(500);
 pub(crate) struct Item<O> {
     request: Request,
     target: u32,
-    arguments: Bytes,
+    arguments: Message,
     /// What the arguments refer to in this process.
     _kept: Kept,
     result: oneshot::Sender<Result<O, RunError>>,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use triune_ipc::CallEnd;
 use triune_scope::sync::{CapacityLimiter, Token};
 use triune_scope::{Cancelled, FutureExt, Run, Timeout, checkpoint};
-use triune_wire::{Report, ReportKind};
+use triune_wire::{Message, Report, ReportKind};
 
 use crate::ambient;
 use crate::arguments::Encoded;
@@ -122,7 +122,7 @@ enum Attempt {
 async fn attempt(
     request: &Request,
     target: u32,
-    (arguments, kept): (&Bytes, &Kept),
+    (arguments, kept): (&Message, &Kept),
     run: &Run,
     lease: Lease,
 ) -> Result<Attempt, RunError> {

@@ -14,7 +14,7 @@ use linkme::distributed_slice;
 use triune_wire::Report;
 
 use crate::arguments::{Arguments, Encoded};
-use crate::call::Argument;
+use crate::call::{self, Answer, Argument};
 
 /// Every function of this program that can be run in a worker. Filled by `#[triune::job]` and `job!`.
 #[doc(hidden)]
@@ -23,7 +23,7 @@ pub static JOBS: [JobEntry];
 
 /// Decodes the arguments, calls the function, and appends the encoded result.
 #[doc(hidden)]
-pub type Trampoline = fn(&[u8], &mut Vec<u8>) -> Result<(), Box<Report>>;
+pub type Trampoline = fn(&call::Arguments, &mut Answer) -> Result<(), Box<Report>>;
 
 /// One registered function.
 #[doc(hidden)]
@@ -44,7 +44,7 @@ impl JobEntry {
         self.name
     }
 
-    pub(crate) fn run(&self, arguments: &[u8], output: &mut Vec<u8>) -> Result<(), Box<Report>> {
+    pub(crate) fn run(&self, arguments: &call::Arguments, output: &mut Answer) -> Result<(), Box<Report>> {
         (self.run)(arguments, output)
     }
 

@@ -9,9 +9,9 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use triune_wire::Report;
+use triune_wire::{Codec as _, Postcard, Report};
 
-use crate::call::{Argument, Output};
+use crate::call::{Answer, Argument, Arguments, Output};
 use crate::job::{Job, JobEntry};
 use crate::report;
 
@@ -125,9 +125,9 @@ pub fn tie<F: Callable<A, R>, A, R>(_function: F, arguments: A) -> (Tie<R>, A) {
 /// A report if the bytes are not such arguments.
 pub fn decode<F: Callable<A, R>, A: DeserializeOwned, R>(
     _function: F,
-    arguments: &[u8],
+    arguments: &Arguments,
 ) -> Result<(Tie<R>, A), Box<Report>> {
-    let arguments = triune_wire::decode(arguments).map_err(|error| report::undecodable(&error))?;
+    let arguments = Postcard::decode_shared(arguments).map_err(|error| report::undecodable(&error))?;
     Ok((Tie(PhantomData), arguments))
 }
 
@@ -141,8 +141,8 @@ pub fn call<F: Callable<A, R>, A, R>(function: F, arguments: A) -> R {
 /// # Errors
 ///
 /// A report if it cannot be encoded.
-pub fn encode<R: Serialize>(result: &R, output: &mut Vec<u8>) -> Result<(), Box<Report>> {
-    triune_wire::encode(result, output).map_err(|error| report::unencodable(&error))
+pub fn encode<R: Serialize>(result: &R, output: &mut Answer) -> Result<(), Box<Report>> {
+    output.encode(result)
 }
 
 /// A function that returns a `Result`: found first.

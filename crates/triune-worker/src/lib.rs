@@ -87,7 +87,9 @@ pub use triune_process::{
 #[doc(hidden)]
 pub mod __private {
     //! What the macros expand to; not for direct use.
-    pub use crate::call::{Argument, Fallible, Output, assert_argument, assert_output, run, run_fallible};
+    pub use crate::call::{
+        Answer, Argument, Arguments, Fallible, Output, assert_argument, assert_output, run, run_fallible,
+    };
     pub use crate::job::{JOBS, Job, JobEntry, Trampoline};
     pub use crate::{job_macro, report};
     pub use linkme;

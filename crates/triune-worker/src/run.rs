@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use triune_scope::sync::CapacityLimiter;
 use triune_scope::{blocking, shield_unbounded};
-use triune_wire::DecodeError;
+use triune_wire::{Codec as _, DecodeError, Postcard};
 
 use crate::arguments::INLINE;
 use crate::error::RunError;
@@ -163,7 +163,7 @@ impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
 async fn finished<O: DeserializeOwned + Send + 'static>(request: Request) -> Result<O, RunError> {
     let (bytes, lease) = execute(&request).await?;
     if bytes.len() <= INLINE {
-        let decoded = triune_wire::decode(&bytes);
+        let decoded = Postcard::decode_shared(&bytes);
         return match decoded {
             Ok(value) => {
                 lease.release();
@@ -194,7 +194,7 @@ where
     O: DeserializeOwned + Send + 'static,
 {
     if bytes.len() <= INLINE {
-        return Some(triune_wire::decode(&bytes));
+        return Some(Postcard::decode_shared(&bytes));
     }
     decoded_elsewhere(bytes).await
 }
@@ -208,7 +208,7 @@ async fn decoded_elsewhere<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
 where
     O: DeserializeOwned + Send + 'static,
 {
-    shield_unbounded(blocking::run(move |_| Ok(triune_wire::decode(&bytes)))).await.ok()
+    shield_unbounded(blocking::run(move |_| Ok(Postcard::decode_shared(&bytes)))).await.ok()
 }
 
 impl<O> fmt::Debug for Run<O> {

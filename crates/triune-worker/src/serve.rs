@@ -18,6 +18,7 @@ use triune_process::{Boot, ROLES, Role, begin_cpu_time, build_id, exit_code};
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
 use crate::batch;
+use crate::call::{Answer, Arguments};
 use crate::capture;
 use crate::job::JOBS;
 use crate::limited::own_report;
@@ -90,10 +91,10 @@ fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
     // Not before: what comes with the setup may hold for one thread only, the one that applies it.
     watch_parent(boot)?;
     let outcome = setup.init.map_or(Ok(()), |init| {
-        let init = BlockingJob { target: init.target, args: &init.arguments };
-        perform(init, &mut Vec::new())
+        let init = BlockingJob { target: init.target, args: &init.arguments.into() };
+        perform(init, &mut Answer::default())
     });
-    respond(server, call.id, outcome, &[], name).map_err(|end| gone(end, name))?;
+    respond(server, call.id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
     Ok(true)
 }
 
@@ -104,13 +105,12 @@ fn complain(name: &str, what: &str) -> u8 {
 }
 
 fn serve(server: &mut Server, name: &str) -> Result<(), u8> {
-    let mut output = Vec::new();
+    let mut output = Answer::default();
     loop {
         let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(()) };
         answer(server, &call, &mut output, name).map_err(|end| gone(end, name))?;
-        // One huge result must not keep its memory for the life of the worker.
         output.clear();
-        output.shrink_to(KEPT_OUTPUT);
+        server.reuse(call.args);
     }
 }
 
@@ -126,10 +126,7 @@ fn gone(end: LinkEnd, name: &str) -> u8 {
     }
 }
 
-/// How much of the buffer for results stays allocated between jobs, in bytes.
-const KEPT_OUTPUT: usize = 1024 * 1024;
-
-fn answer(server: &mut Server, call: &BlockingCall, output: &mut Vec<u8>, name: &str) -> Result<(), LinkEnd> {
+fn answer(server: &mut Server, call: &BlockingCall, output: &mut Answer, name: &str) -> Result<(), LinkEnd> {
     let outcome = perform(BlockingJob { target: call.target, args: &call.args }, output);
     let outcome = outcome.and_then(|()| fits(server, output));
     respond(server, call.id, outcome, output, name)
@@ -139,13 +136,13 @@ fn respond(
     server: &mut Server,
     id: u64,
     outcome: Result<(), Box<Report>>,
-    output: &[u8],
+    output: &Answer,
     name: &str,
 ) -> Result<(), LinkEnd> {
     // A text without a newline would be lost if the worker is killed while it is idle.
     let _closed_output_is_no_failure_of_the_job = std::io::stdout().flush();
     match outcome {
-        Ok(()) => server.reply(id, output),
+        Ok(()) => server.reply_parts(id, output.parts()),
         Err(mut report) => {
             report.path = Some(name.to_owned());
             report.pid = Some(std::process::id());
@@ -154,7 +151,7 @@ fn respond(
     }
 }
 
-fn fits(server: &Server, output: &[u8]) -> Result<(), Box<Report>> {
+fn fits(server: &Server, output: &Answer) -> Result<(), Box<Report>> {
     let limit = server.peer().limits.max_message;
     if output.len() <= limit as usize {
         return Ok(());
@@ -166,11 +163,11 @@ fn fits(server: &Server, output: &[u8]) -> Result<(), Box<Report>> {
 /// What is to be run.
 struct BlockingJob<'a> {
     target: u32,
-    args: &'a [u8],
+    args: &'a Arguments,
 }
 
 /// Runs the job. A panic becomes a report.
-fn perform(call: BlockingJob<'_>, output: &mut Vec<u8>) -> Result<(), Box<Report>> {
+fn perform(call: BlockingJob<'_>, output: &mut Answer) -> Result<(), Box<Report>> {
     let Some(entry) = JOBS.get(call.target as usize) else {
         let text = format!("there is no job {} among the {} of this program", call.target, JOBS.len());
         return Err(Box::new(Report::new(ReportKind::Unknown, text)));

@@ -20,7 +20,7 @@ pub(crate) struct Step {
 impl Step {
     pub(crate) fn new(option: &'static str, call: &Call) -> Result<Self, ConfigError> {
         let Encoded { bytes, kept } = call.encoded_now();
-        let arguments = bytes.map_err(|error| ConfigError::Encode { option, error })?;
+        let arguments = bytes.map_err(|error| ConfigError::Encode { option, error })?.into_bytes();
         let target = call.target.ok_or(ConfigError::OtherImage { option, job: call.name })?;
         Ok(Self { name: call.name, target, arguments, _kept: kept })
     }

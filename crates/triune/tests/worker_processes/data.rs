@@ -6,6 +6,7 @@ use serde::de::Deserializer;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use triune::prelude::*;
+use triune::wire::Payload;
 use triune::worker::{self, Part, RunError, Shared, Workers};
 
 use super::support::{Gate, guarded, wait_at};
@@ -138,6 +139,31 @@ fn large_values_are_encoded_and_decoded_beside_the_event_loop() {
         };
         assert_eq!(result.0, bytes);
         TICKS.store(0, Ordering::Relaxed);
+        Ok(())
+    });
+}
+
+/// Gives its payloads back the other way round.
+#[triune::job]
+fn swap(first: Payload, between: String, second: Payload) -> (Payload, String, Payload) {
+    (second, between, first)
+}
+
+#[test]
+fn byte_strings_cross_whole_whatever_their_length() {
+    guarded("payloads", async || {
+        let bytes = |len: usize, seed: usize| -> Vec<u8> {
+            (0..len).map(|at| (at.wrapping_mul(31) ^ (at >> 8) ^ seed) as u8).collect()
+        };
+        for (one, other) in
+            [(0, 1), (5_000, 70_000), (64 << 10, (64 << 10) + 1), (3_000_000, 100), (17 << 20, 4096)]
+        {
+            let (first, second) = (bytes(one, 1), bytes(other, 2));
+            let job = swap::with(first.clone().into(), "between".into(), second.clone().into());
+            let back = worker::run(job).await?;
+            assert!(back.0[..] == second && back.2[..] == first && back.1 == "between", "{one} {other}");
+        }
+        assert_eq!(worker::statistics().started, 1, "by one worker");
         Ok(())
     });
 }
