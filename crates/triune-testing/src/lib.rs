@@ -17,7 +17,7 @@
 //!
 //! | question | tool |
 //! |---|---|
-//! | have the others got as far as they can? | [`settle`] |
+//! | have the others got as far as they can? | [`settle`], [`settle_for`] a time |
 //! | what happens in an hour? | [`VirtualClock`] |
 //! | does it hold in this order of steps? | [`Sequencer`] |
 //! | does it hold whoever is polled first? | [`shuffle_children`] |
@@ -52,5 +52,5 @@ pub use order::{ShuffledChildren, shuffle_children, shuffle_children_with};
 pub use process::{ProcessInfo, processes_of_tree};
 pub use random::{Random, seed};
 pub use sequencer::{SequenceBroken, Sequencer, Step};
-pub use settle::settle;
+pub use settle::{settle, settle_for};
 pub use wait::{StillThere, eventually, wait_gone, wait_until};

@@ -1,10 +1,10 @@
 //! Waiting until every task is blocked.
 
-use std::time::Duration;
-use triune_scope::sync::CapacityLimiter;
-use triune_scope::{Cancelled, blocking};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor, RuntimeMetrics};
+use triune_scope::sync::CapacityLimiter;
+use triune_scope::{Cancelled, blocking};
 
 /// How often the observer looks before it rests between two looks.
 const EAGER_LOOKS: u32 = 200;
@@ -57,6 +57,37 @@ const SAME_LOOKS: u32 = 20;
 /// # Ok(()) }
 /// ```
 pub async fn settle() -> Result<(), Cancelled> {
+    settle_for(Duration::ZERO).await
+}
+
+/// As [`settle`], but returns only when every task has been blocked for `cushion` on end, in real time: for tests in which
+/// something from outside of the runtime (a thread, a socket, a process) still has to come in.
+///
+/// A paused clock stands still meanwhile.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// [`Cancelled`] if the scope around it is cancelled.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use std::time::{Duration, Instant};
+/// use triune_testing::settle_for;
+///
+/// let start = Instant::now();
+/// settle_for(Duration::from_millis(5)).await?;
+/// assert!(start.elapsed() >= Duration::from_millis(5));
+/// # Ok(()) }
+/// ```
+pub async fn settle_for(cushion: Duration) -> Result<(), Cancelled> {
     let runtime = Handle::current();
     let exact = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
     let metrics = runtime.metrics();
@@ -65,11 +96,16 @@ pub async fn settle() -> Result<(), Cancelled> {
         let mut looks = 0_u32;
         let mut same = 0;
         let mut last = None;
+        let mut since = Instant::now();
         loop {
             scope.check_cancelled()?;
             let parked = parked(&metrics);
-            same = if parked.is_some() && parked == last { same + 1 } else { 0 };
-            if parked.is_some() && (exact || same >= SAME_LOOKS) {
+            if parked.is_some() && parked == last {
+                same += 1;
+            } else {
+                (same, since) = (0, Instant::now());
+            }
+            if parked.is_some() && (exact || same >= SAME_LOOKS) && since.elapsed() >= cushion {
                 return Ok(());
             }
             last = parked;

@@ -1,6 +1,6 @@
-//! `settle` and the virtual clock: Trio's cases K01, K03, K07 to K09, K14.
+//! `settle` and the virtual clock: Trio's cases K01, K03, K07 to K10, K14.
 //!
-//! Not ported: K02 (no rate), K04 to K06 (no threshold, no second clock), K10 (no cushions): tokio's clock has none of them.
+//! Not ported: K02 (no rate), K04 to K06 (no threshold, no second clock): tokio's clock has none of them.
 
 use std::cell::{Cell, RefCell};
 use std::sync::mpsc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use triune_scope::{CancelScope, Error, Result, blocking, checkpoint, nursery, sleep};
-use triune_testing::{VirtualClock, settle};
+use triune_testing::{VirtualClock, settle, settle_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,6 +111,31 @@ async fn settling_waits_for_whoever_still_has_work() {
         .await
         .unwrap();
     }
+}
+
+// Trio K10
+#[tokio::test]
+async fn settling_with_a_cushion_waits_for_whoever_wakes_again_within_it() {
+    let record = RefCell::new(Vec::new());
+    let blink = Duration::from_millis(10);
+    let settles = async |cushion, name| {
+        settle_for(cushion).await.unwrap();
+        record.borrow_mut().push(name);
+    };
+    let blinks = async {
+        for _ in 0..3 {
+            sleep(blink).await.unwrap();
+        }
+        record.borrow_mut().push("blinked");
+    };
+    tokio::join!(
+        settles(Duration::ZERO, "none"),
+        settles(30 * blink, "small"),
+        settles(30 * blink, "small"),
+        settles(60 * blink, "big"),
+        blinks,
+    );
+    assert_eq!(*record.borrow(), ["none", "blinked", "small", "small", "big"]);
 }
 
 // Trio K09
