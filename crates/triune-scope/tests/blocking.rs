@@ -1,8 +1,7 @@
 //! Thread jobs: cancelled, limited, waited for, and with a way back into the scope of the caller.
 //!
-//! Trio's cases W02 to W23. Not ported: W08 (a thread that cannot be started is tokio's panic and not provoked here), the
-//! part of W07 about a limiter whose release fails (ours cannot), W22 (tokio owns the cache of threads), and of W14 the
-//! abandoned form as a system task: here it stays beneath its cancelled scope.
+//! Trio's cases W02 to W23. Not ported: the part of W07 about a limiter whose release fails (ours cannot), W22 (tokio owns the
+//! cache of threads), and of W14 the abandoned form as a system task: here it stays beneath its cancelled scope.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -482,4 +481,16 @@ async fn cancels_that_race_with_threads_lose_nothing() {
         ended.await.unwrap();
         until(|| limiter.borrowed() == 0).await;
     }
+}
+
+// Trio W08
+#[test]
+fn a_thread_that_the_system_does_not_give_is_an_error_and_the_permit_is_back() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    // No system has room for such a stack.
+    let runtime = runtime.thread_stack_size(1 << 60).build().unwrap();
+    let limiter = CapacityLimiter::new(1);
+    let error = runtime.block_on(blocking::run(|_| Ok(())).limiter(&limiter)).unwrap_err();
+    assert!(error.is::<blocking::NotRun>() && error.to_string().contains("gave no thread"), "{error}");
+    assert_eq!(limiter.borrowed(), 0);
 }

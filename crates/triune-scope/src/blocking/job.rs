@@ -32,7 +32,8 @@ use crate::sync::CapacityLimiter;
 ///
 /// # Errors
 ///
-/// Those of the closure; a cancel before the closure runs; [`NotRun`](super::NotRun) when the runtime goes away before.
+/// Those of the closure; a cancel before the closure runs; [`NotRun`](super::NotRun) when the runtime goes away before, or
+/// the system gives no thread.
 ///
 /// # Panics
 ///

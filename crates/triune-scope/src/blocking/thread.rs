@@ -25,14 +25,22 @@ use crate::probe::census;
 use crate::run::{LiveGuard, Run};
 use crate::tree::TaskWait;
 
-/// A thread job was not run, because the runtime was shut down before a thread took it up.
+/// A thread job was not run: the runtime was shut down before a thread took it up, or the system gave no thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotRun;
+pub struct NotRun {
+    /// What tokio said; `None` when it shuts down.
+    no_thread: Option<String>,
+}
 
 impl fmt::Display for NotRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the thread job was not run: the tokio runtime shuts down; await it before that")
+        f.write_str("the thread job was not run: ")?;
+        match &self.no_thread {
+            None => f.write_str("the tokio runtime shuts down; await it before that"),
+            Some(said) => {
+                write!(f, "the system gave no thread ({said}); run fewer at a time, with a `limiter`")
+            }
+        }
     }
 }
 
@@ -111,9 +119,13 @@ where
         let work = Work(Arc::clone(&shared));
         let span = tracing::Span::current();
         #[expect(clippy::disallowed_methods, reason = "the future that is returned waits for it")]
-        let started = tokio::task::spawn_blocking(move || span.in_scope(|| work.run()));
-        // The end arrives by way of `shared`.
-        drop(started);
+        let start = || tokio::task::spawn_blocking(move || span.in_scope(|| work.run()));
+        // Where the system gives no thread tokio panics, and drops the work, which is an end as any other. The end arrives
+        // by way of `shared`, so that nothing is lost with the handle.
+        match catch_unwind(AssertUnwindSafe(start)) {
+            Ok(started) => drop(started),
+            Err(payload) => shared.was_refused(PanicError::caught(payload).message()),
+        }
         Self { shared, leaf: Leaf::default(), abandon: options.abandon, cancelled: false }
     }
 }
@@ -216,6 +228,13 @@ impl<T, F> Shared<T, F> {
         true
     }
 
+    /// There is no thread; the work was dropped, and with it all that it had.
+    fn was_refused(&self, said: &str) {
+        let refused = Stage::Done(Ok(Err(Error::new(NotRun { no_thread: Some(said.to_owned()) }))));
+        let unread = std::mem::replace(&mut self.state.lock().stage, refused);
+        drop(unread);
+    }
+
     /// The thread takes the job up; `None` if it was withdrawn.
     fn begin(&self) -> Option<(F, Blocking)> {
         let mut state = self.state.lock();
@@ -283,7 +302,7 @@ impl<T, F: FnOnce(&Blocking) -> Result<T>> Work<T, F> {
 impl<T, F> Drop for Work<T, F> {
     fn drop(&mut self) {
         if matches!(self.0.state.lock().stage, Stage::Queued(..)) {
-            self.0.finish(Ok(Err(Error::new(NotRun))));
+            self.0.finish(Ok(Err(Error::new(NotRun { no_thread: None }))));
         }
     }
 }
