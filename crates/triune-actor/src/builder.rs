@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Driver, Heartbeat, Link, connect};
 use triune_process::{Ladder, Limits, Process, Spec, Stdio, build_id};
-use triune_scope::{FutureExt, Nursery, checkpoint, shield_unbounded};
+use triune_scope::{Error, FutureExt, Nursery, NurseryError, checkpoint, shield_unbounded};
 use triune_wire::{BuildId, Hello};
 
 use crate::call::Call;
@@ -28,18 +28,23 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest name in bytes: it is a part of paths that go into logs, errors and `ps`.
 const MAX_NAME: usize = 128;
 
-/// What actors add to a nursery.
+/// What actors add to a nursery, over whatever error type.
 pub trait NurseryActorExt<'env> {
+    /// What the nursery's children fail with.
+    type Error;
+
     /// An actor under this name, to be configured and started: a process of its own that serves this program's endpoints.
     ///
     /// The nursery owns it: when its body and all other children are done, or when it is cancelled, the actor is stopped and reaped. Its
     /// death fails the nursery.
     #[must_use = "nothing is started yet; call `start` or `run`"]
-    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env>;
+    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env, Self::Error>;
 }
 
-impl<'env> NurseryActorExt<'env> for Nursery<'env> {
-    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env> {
+impl<'env, E: NurseryError> NurseryActorExt<'env> for Nursery<'env, E> {
+    type Error = E;
+
+    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env, E> {
         ActorBuilder {
             nursery: self.clone(),
             name: name.into(),
@@ -56,8 +61,8 @@ impl<'env> NurseryActorExt<'env> for Nursery<'env> {
 
 /// An actor that is not started yet.
 #[must_use = "nothing is started yet; call `start` or `run`"]
-pub struct ActorBuilder<'env> {
-    nursery: Nursery<'env>,
+pub struct ActorBuilder<'env, E = Error> {
+    nursery: Nursery<'env, E>,
     name: String,
     ladder: Ladder,
     boot_deadline: Duration,
@@ -68,7 +73,7 @@ pub struct ActorBuilder<'env> {
     spin: Duration,
 }
 
-impl ActorBuilder<'_> {
+impl<E: NurseryError> ActorBuilder<'_, E> {
     /// How long the actor may clean up after it was asked to stop, before it is ended by force; also how long the caller of a cancelled
     /// request waits for its end, and how long the actor cleans up when its parent is gone. 500 ms by default.
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -170,7 +175,7 @@ impl ActorBuilder<'_> {
         let grace = ladder.cancel_grace;
         let shared = Arc::new(Shared::new(name, path.clone(), process.pid(), link, grace));
         let supervisor = Supervisor::new(Arc::clone(&shared), process, driver, ladder);
-        let task = nursery.daemon_task(path, supervisor.run());
+        let task = nursery.daemon_task(path, async { supervisor.run().await.map_err(E::from) });
         // Before anybody can call: the supervisor's number marks the echoes of a death.
         shared.supervisor.get_or_init(|| task.id().get());
         Ok(Portal { shared })
@@ -185,7 +190,7 @@ impl ActorBuilder<'_> {
     /// # Errors
     ///
     /// See [`CallError`]. The process is gone when this returns.
-    pub async fn run<O, E>(self, call: Call<O, E>) -> Result<O, CallError<E>> {
+    pub async fn run<O, F>(self, call: Call<O, F>) -> Result<O, CallError<F>> {
         let portal = self.start().await.map_err(CallError::Start)?;
         let answer = portal.call(call).await;
         portal.cancel(triune_scope::CancelReason::new(triune_scope::Cause::Finished, "its one call is done"));
@@ -244,7 +249,7 @@ fn check_name(name: &str) -> Result<(), StartError> {
     Err(StartError::Name { name: name.chars().take(MAX_NAME).collect(), reason })
 }
 
-impl fmt::Debug for ActorBuilder<'_> {
+impl<E> fmt::Debug for ActorBuilder<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorBuilder")
             .field("name", &self.name)

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use triune_scope::{
-    CancelScope, Cause, ChildError, Error, FutureExt as _, Outcome, PanicError, PanicPolicy, Result,
-    checkpoint, local_nursery, nursery, nursery_with, shield_unbounded, sleep,
+    CancelScope, Cause, ChildError, ChildInfo, ChildKind, Error, FutureExt as _, Outcome, PanicError,
+    PanicPolicy, Result, checkpoint, local_nursery, nursery, nursery_with, shield_unbounded, sleep,
 };
 
 async fn block() -> Result {
@@ -375,6 +376,49 @@ async fn a_nursery_speaks_the_error_type_of_the_user() {
         Ok(())
     });
     assert!(cut.or_cancelled().await.unwrap().is_none(), "the enum shows the cancel in its source");
+}
+
+#[tokio::test]
+async fn a_thread_job_fails_with_the_error_type_of_the_user() {
+    let failed = nursery_with::<AppError, _, _, _>(async |n| {
+        let value = n.spawn_blocking(|_| Ok(5));
+        assert_eq!(value.await?, 5);
+        n.spawn_blocking(|_| Err::<(), _>(AppError::Busy));
+        // Cancelled by the failure: no member.
+        n.spawn_blocking(|b| {
+            while b.check_cancelled().is_ok() {
+                std::thread::yield_now();
+            }
+            Ok(b.check_cancelled()?)
+        })
+        .await
+    });
+    let Err(AppError::Triune(error)) = failed.await else { panic!("it fails") };
+    let group = error.group().unwrap();
+    assert_eq!(group.len(), 1, "{error:?}");
+    assert!(matches!(group.downcast_all::<AppError>()[..], [AppError::Busy]));
+}
+
+#[tokio::test]
+async fn a_local_nursery_has_services_and_threads_of_its_own() {
+    let served = Arc::new(AtomicBool::new(false));
+    let serving = Arc::clone(&served);
+    let sum = local_nursery(async |n| {
+        let service = n.daemon_task("service", async move {
+            let end = block().await;
+            serving.store(true, Ordering::Relaxed);
+            end
+        });
+        assert_eq!(service.name(), "service");
+        let kinds: Vec<ChildKind> = n.children().iter().map(ChildInfo::kind).collect();
+        assert_eq!(kinds, [ChildKind::ParallelDaemon]);
+        let (a, b) = (n.spawn_blocking(|_| Ok(2)), n.spawn(async { Ok(Rc::new(3)) }));
+        Ok(a.await? + *b.await?)
+    })
+    .await
+    .unwrap();
+    assert_eq!(sum, 5);
+    assert!(served.load(Ordering::Relaxed), "it was told, and waited for");
 }
 
 async fn write() -> std::io::Result<()> {

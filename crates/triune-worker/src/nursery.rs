@@ -1,13 +1,16 @@
 //! `n.run_in_worker(job)`: a job as a child of a nursery.
 
 use serde::de::DeserializeOwned;
-use triune_scope::{Child, Nursery};
+use triune_scope::{Child, Error, LocalNursery, Nursery, NurseryError};
 
 use crate::job::Job;
 use crate::run::run;
 
-/// What this crate adds to a nursery.
+/// What this crate adds to a nursery, with and without `Send`, over whatever error type.
 pub trait NurseryWorkerExt {
+    /// What the nursery's children fail with.
+    type Error;
+
     /// Runs a job in a worker process, as a child: if it fails, the siblings are cancelled; if the nursery is cancelled,
     /// the worker is killed and reaped before the nursery returns.
     ///
@@ -34,12 +37,30 @@ pub trait NurseryWorkerExt {
     /// # assert_eq!(total?, 9);
     /// # Ok(()) }
     /// ```
-    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O>;
+    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O, Self::Error>;
 }
 
-impl NurseryWorkerExt for Nursery<'_> {
+impl<E: NurseryError> NurseryWorkerExt for Nursery<'_, E> {
+    type Error = E;
+
     #[track_caller]
-    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O> {
-        self.spawn_named(job.name(), async move { Ok(run(job).await?) })
+    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O, E> {
+        self.spawn_named(job.name(), outcome(job))
     }
+}
+
+impl<E: NurseryError> NurseryWorkerExt for LocalNursery<'_, E> {
+    type Error = E;
+
+    #[track_caller]
+    fn run_in_worker<O: DeserializeOwned + Send + 'static>(&self, job: Job<O>) -> Child<O, E> {
+        self.spawn_named(job.name(), outcome(job))
+    }
+}
+
+/// # Cancel safety
+///
+/// As that of [`run`].
+async fn outcome<O: DeserializeOwned + Send + 'static, E: NurseryError>(job: Job<O>) -> Result<O, E> {
+    run(job).await.map_err(|error| Error::from(error).into())
 }

@@ -90,6 +90,20 @@ impl<'env, E: NurseryError> LocalNursery<'env, E> {
         let _nursery_owns_it = self.shared.start(Kind::Daemon, task, future, boxed);
     }
 
+    /// Starts a named service child as a tokio task, see [`Nursery::daemon_task`](crate::Nursery::daemon_task). That one is
+    /// `Send`.
+    ///
+    /// # Panics
+    ///
+    /// Also outside of a tokio runtime.
+    #[track_caller]
+    pub fn daemon_task<F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> Child<(), E>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.shared.start_parallel(Kind::Daemon, TaskInfo::named(name, Location::caller()), future)
+    }
+
     /// Starts a child and waits until it says that it is ready, see [`Nursery::start`](crate::Nursery::start).
     ///
     /// # Cancel safety
@@ -131,7 +145,7 @@ impl<'env, E: NurseryError> LocalNursery<'env, E> {
     }
 }
 
-fn boxed<'env, F: Future<Output = Finished> + 'env>(child: F) -> LocalChild<'env> {
+pub(super) fn boxed<'env, F: Future<Output = Finished> + 'env>(child: F) -> LocalChild<'env> {
     Box::pin(child)
 }
 

@@ -56,6 +56,22 @@ fn deaths(error: &Error) -> Vec<&ActorDied> {
 }
 
 #[triune::test]
+async fn an_actor_of_a_nursery_over_another_error_serves_and_its_death_is_that_error() {
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let guard = LeakGuard::new();
+    let error = triune::nursery_with::<Boxed, _, _, _>(async |n| {
+        let actor = n.actor("typed").start().await?;
+        assert_eq!(actor.call(add::with(2, 3)).await?, 5);
+        kill(actor.pid());
+        std::future::pending::<Result<(), Boxed>>().await
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(deaths(&Error::from_boxed(error)).len(), 1);
+    guard.settle().await;
+}
+
+#[triune::test]
 async fn an_idle_actor_that_is_killed_fails_its_nursery_once() {
     let guard = LeakGuard::new();
     let mut pid = 0;

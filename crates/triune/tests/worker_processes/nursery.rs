@@ -2,6 +2,7 @@
 
 use triune::prelude::*;
 use triune::worker::{RunError, statistics};
+use triune::{local_nursery, nursery_with};
 
 use super::support::{Gate, guarded, kill, pass, process_number, spin};
 
@@ -30,6 +31,31 @@ fn a_failing_job_cancels_its_siblings_and_their_workers_are_reaped_before_the_nu
         assert!(sibling.expect("it had arrived").is_gone());
         let app = error.downcast_ref::<RunError>().expect("the error of the job is in the group");
         assert!(app.is_app() && app.to_string().ends_with("failed: no more ink"), "{app}");
+        Ok(())
+    });
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+#[test]
+fn a_nursery_over_another_error_and_one_without_send_run_jobs_too() {
+    guarded("other nurseries", async || {
+        let failed = nursery_with::<Boxed, _, _, _>(async |n| {
+            let job = n.run_in_worker(fail::with("/nowhere".into()));
+            job.await.map_err(|_told_by_the_nursery| "unread".into())
+        })
+        .await
+        .expect_err("a child failed");
+        let failed = Error::from_boxed(failed);
+        assert!(failed.downcast_ref::<RunError>().is_some_and(RunError::is_app), "{failed:?}");
+        let gate = Gate::new()?;
+        let number = local_nursery(async |n| {
+            let job = n.run_in_worker(pass::with(gate.path(), 7));
+            let arrival = gate.arrival().await?;
+            arrival.open().await?;
+            job.await
+        });
+        assert_eq!(number.await?, 7);
         Ok(())
     });
 }
