@@ -77,7 +77,7 @@ pub use task_var::{TaskVar, TaskVarScope};
 pub use time::{
     Elapsed, fail_after, fail_at, move_on_after, move_on_at, shield, sleep, sleep_forever, sleep_until,
 };
-pub use tree::{Activity, Awaited, TaskState, TaskWait, Tree, tree};
+pub use tree::{Activity, Awaited, NurseryState, TaskState, TaskWait, Tree, tree};
 pub use tree_var::{TreeVar, TreeVarScope};
 
 #[doc(hidden)]

@@ -281,6 +281,35 @@ async fn a_wait_for_the_first_and_a_wait_for_a_start_are_named() {
     .unwrap();
 }
 
+/// Also where neither `main` nor anything else of triune is around it.
+#[tokio::test]
+async fn tasks_in_a_scope_outside_of_every_task_are_shown_and_reached() {
+    let (outer, inner) = (CancelScope::new(), CancelScope::new());
+    let open = nursery(async |n| {
+        n.spawn_named("beneath", parked());
+        n.spawn_task(parked());
+        triune_testing::settle().await?;
+        let tree = tree();
+        assert_eq!(find(&tree, "beneath").parent, None);
+        assert_eq!(tree.tasks().len(), 2, "{tree}");
+        Ok(())
+    });
+    let other = nursery(async |n| {
+        triune_testing::settle().await?;
+        assert_eq!(tree().tasks().len(), 2, "the scope is there once");
+        n.spawn_named("second", parked());
+        triune_testing::settle().await?;
+        assert_eq!(tree().tasks().len(), 3);
+        Run::current().cancel("everybody");
+        Ok(())
+    });
+    let end = outer.run(inner.run(async { tokio::join!(open, other) })).await;
+    let (first, second) = end.done().unwrap().done().unwrap();
+    assert!(first.is_ok() && second.is_ok(), "a cancel is no error");
+    assert!(outer.is_cancelled() && inner.is_cancelled());
+    assert_eq!(tree().tasks().len(), 0);
+}
+
 /// What waits on, though it has seen the cancel.
 #[tokio::test]
 async fn a_wait_for_the_end_of_what_was_cancelled_is_named() {

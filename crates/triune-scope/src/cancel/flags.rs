@@ -37,6 +37,8 @@ pub(crate) enum Flag {
     Passed = 1 << 12,
     /// The scope whose node it is was run.
     Run = 1 << 13,
+    /// The outermost scope of code that is in no task: the run knows it because there are tasks beneath.
+    Adopted = 1 << 14,
 }
 
 impl Flags {

@@ -20,7 +20,7 @@ use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
 use crate::task_var::Vars;
 use crate::tree::TaskWait;
-use crate::tree::record::Record;
+use crate::tree::record::{Opening, Record};
 
 /// Whether a node takes over the cancel of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +58,19 @@ pub(crate) struct Node {
     flags: Flags,
     /// Where the parent keeps it; written once, after the insertion.
     key: AtomicU32,
-    /// At the root of a task.
-    record: Option<Record>,
+    own: Own,
     state: Mutex<State>,
     pub(crate) census: Entry,
+}
+
+/// What the tree of tasks shows of a node.
+#[derive(Debug)]
+enum Own {
+    Nothing,
+    /// The root of a task.
+    Task(Record),
+    /// The scope of a nursery.
+    Nursery(Opening),
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +112,13 @@ impl Node {
         Arc::new(Self::with(inherit, Place::SameTask, None, State::default()))
     }
 
+    /// The scope of a nursery.
+    pub(crate) fn nursery(opening: Opening) -> Arc<Self> {
+        let mut node = Self::with(Inherit::Yes, Place::SameTask, None, State::default());
+        node.own = Own::Nursery(opening);
+        Arc::new(node)
+    }
+
     /// The root of a new task, linked beneath `parent`; its code sees `vars`.
     pub(crate) fn task(
         parent: &Arc<Node>,
@@ -138,7 +154,7 @@ impl Node {
         Self {
             flags,
             key: AtomicU32::new(FIRST),
-            record,
+            own: record.map_or(Own::Nothing, Own::Task),
             state: Mutex::new(state),
             census: Entry::new(Kind::Scope),
         }
@@ -201,7 +217,18 @@ impl Node {
 
     /// The task whose root this node is.
     pub(crate) fn record(&self) -> Option<&Record> {
-        self.record.as_ref()
+        match &self.own {
+            Own::Task(record) => Some(record),
+            Own::Nothing | Own::Nursery(_) => None,
+        }
+    }
+
+    /// The nursery whose scope this node is.
+    pub(crate) fn opening(&self) -> Option<&Opening> {
+        match &self.own {
+            Own::Nursery(opening) => Some(opening),
+            Own::Nothing | Own::Task(_) => None,
+        }
     }
 
     /// The task variables that were set where this node was made.

@@ -18,12 +18,9 @@ use crate::lock::Mutex;
 use crate::probe::census;
 use crate::run::Run;
 use crate::task::TaskInfo;
-use crate::tree::record::Record;
+use crate::tree::record::{Opening, Record};
 
 pub(super) struct Core {
-    pub(super) opened_at: &'static Location<'static>,
-    /// What it was called with `named`.
-    pub(super) name: OnceLock<Cow<'static, str>>,
     /// The scope of the nursery: body and children are beneath it.
     pub(super) scope: CancelScope,
     pub(super) node: Arc<Node>,
@@ -82,10 +79,8 @@ struct Mail {
 
 impl Core {
     pub(super) fn new(opened_at: &'static Location<'static>) -> Arc<Self> {
-        let node = heir();
+        let node = Node::nursery(Opening::new(opened_at));
         Arc::new(Self {
-            opened_at,
-            name: OnceLock::new(),
             scope: CancelScope::of(Arc::clone(&node)),
             node,
             daemons: OnceLock::new(),
@@ -101,14 +96,32 @@ impl Core {
         })
     }
 
+    pub(super) fn opened_at(&self) -> &'static Location<'static> {
+        self.opening().at
+    }
+
+    /// What it was called with `named`.
+    pub(super) fn name(&self) -> Option<&Cow<'static, str>> {
+        self.opening().name.get()
+    }
+
+    /// A second name is ignored.
+    pub(super) fn set_name(&self, name: Cow<'static, str>) {
+        let _second = self.opening().name.set(name);
+    }
+
+    fn opening(&self) -> &Opening {
+        self.node.opening().expect("the node was made for a nursery")
+    }
+
     /// What the `Debug` of a handle shows.
     pub(super) fn describe(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct(what);
-        if let Some(name) = self.name.get() {
+        if let Some(name) = self.name() {
             shown.field("name", name);
         }
         shown
-            .field("opened_at", &format_args!("{}", self.opened_at))
+            .field("opened_at", &format_args!("{}", self.opened_at()))
             .field("children", &self.living(Kind::Ordinary))
             .field("daemons", &self.living(Kind::Daemon))
             .finish_non_exhaustive()
@@ -190,7 +203,7 @@ impl Core {
         let mut mail = self.mail.lock();
         if mail.abandoned {
             drop(mail);
-            finished.log_orphan(self.opened_at);
+            finished.log_orphan(self.opened_at());
             return;
         }
         mail.finished.push(finished);
@@ -261,15 +274,15 @@ impl Core {
             mail.waker = None;
             std::mem::take(&mut mail.finished)
         };
-        left.into_iter().for_each(|finished| finished.log_orphan(self.opened_at));
+        left.into_iter().for_each(|finished| finished.log_orphan(self.opened_at()));
         self.node.cancel(CancelReason::new(
             Cause::Dropped,
-            format!("the nursery at {} was dropped", self.opened_at),
+            format!("the nursery at {} was dropped", self.opened_at()),
         ));
         let living = self.living_parallel();
         if living > 0 {
             tracing::warn!(
-                nursery = %self.opened_at,
+                nursery = %self.opened_at(),
                 children = living,
                 "a nursery was dropped before its end; its parallel children were cancelled and the run waits for them"
             );

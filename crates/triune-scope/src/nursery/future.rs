@@ -198,8 +198,7 @@ macro_rules! nursery_future {
         impl<'env, Fut: Future, T> $name<'env, Fut, T> {
             /// Names the nursery in reports.
             pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
-                // A second name is ignored.
-                let _second = self.engine.core().name.set(name.into());
+                self.engine.core().set_name(name.into());
                 self
             }
 

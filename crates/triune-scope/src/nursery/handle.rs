@@ -185,7 +185,7 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
 
     /// Where the nursery was opened.
     pub fn location(&self) -> &'static Location<'static> {
-        self.shared.core.opened_at
+        self.shared.core.opened_at()
     }
 }
 

@@ -141,7 +141,7 @@ impl<'env, E: NurseryError> LocalNursery<'env, E> {
 
     /// Where the nursery was opened.
     pub fn location(&self) -> &'static Location<'static> {
-        self.shared.core.opened_at
+        self.shared.core.opened_at()
     }
 }
 

@@ -123,7 +123,7 @@ impl<B> Shared<B> {
         assert!(
             refusal != Refusal::Ended,
             "the nursery opened at {} has ended; a child can only be started while its body or another child runs",
-            self.core.opened_at
+            self.core.opened_at()
         );
     }
 

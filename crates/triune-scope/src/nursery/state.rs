@@ -107,6 +107,11 @@ impl State {
             let _first = core.run.set(run);
         }
     }
+            if task.is_none()
+                && let Some(run) = &run
+            {
+                run.adopt(&above.node);
+            }
 
     fn link(&mut self, core: &Core, above: &Arc<Node>, place: Place) {
         match &mut self.grace {
@@ -204,7 +209,7 @@ impl State {
                 Err(_) => return None,
             },
         };
-        let reason = self.fail(core, failure, TaskInfo::named("body", core.opened_at));
+        let reason = self.fail(core, failure, TaskInfo::named("body", core.opened_at()));
         core.node.cancel(reason);
         None
     }
@@ -215,7 +220,7 @@ impl State {
         self.grace = None;
         self.timer.stop();
         let members = std::mem::take(&mut self.members);
-        let group = ErrorGroup::gather(core.name.get().cloned(), core.opened_at, members);
+        let group = ErrorGroup::gather(core.name().cloned(), core.opened_at(), members);
         if let Some(payload) = self.panic.take() {
             core.close();
             if let Some(group) = group {

@@ -18,6 +18,7 @@ use super::registry;
 use super::system::SystemPanic;
 use crate::cancel::ambient;
 use crate::cancel::boundary::{RootBoundary, heir};
+use crate::cancel::flags::Flag;
 use crate::cancel::node::{Inherit, Node, Place};
 use crate::cancel::{CancelReason, Cause};
 use crate::instrument::{Instruments, Interest};
@@ -212,6 +213,20 @@ impl Run {
     /// What a nursery hangs from that was opened outside of every task of triune.
     pub(crate) fn root(&self) -> &Arc<Node> {
         &self.0.root
+    }
+
+    /// Takes in the scope of code that is in no task, with what is around it: its tasks are seen from here, and a cancel of
+    /// everything reaches them.
+    pub(crate) fn adopt(&self, scope: &Arc<Node>) {
+        let mut top = Arc::clone(scope);
+        while let Some(above) = top.parent() {
+            top = above;
+        }
+        if !self.roots_weakly().iter().any(|root| std::ptr::eq(root.as_ptr(), Arc::as_ptr(&top)))
+            && top.raise(Flag::Adopted)
+        {
+            top.link(self.root(), Place::OwnTask);
+        }
     }
 
     /// The runtime of this run.

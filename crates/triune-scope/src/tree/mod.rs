@@ -19,5 +19,5 @@ pub(crate) mod ticks;
 mod waits;
 pub(crate) mod walk;
 
-pub use snapshot::{Activity, TaskState, Tree, tree};
+pub use snapshot::{Activity, NurseryState, TaskState, Tree, tree};
 pub use waits::{Awaited, TaskWait};

@@ -3,9 +3,11 @@
 //! The record is a part of the task's root node, because a child of its own would cost an allocation. Its numbers are
 //! as small as they can be without losing what somebody may want to know: children come by the hundred thousand.
 
+use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::ticks;
@@ -35,6 +37,19 @@ pub(crate) struct Record {
     /// When the poll that runs now began; 0 while none runs.
     running_since: AtomicU32,
     _census: Entry,
+}
+
+/// Where a nursery was opened, and what it is called.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) at: &'static Location<'static>,
+    pub(crate) name: OnceLock<Cow<'static, str>>,
+}
+
+impl Opening {
+    pub(crate) fn new(at: &'static Location<'static>) -> Self {
+        Self { at, name: OnceLock::new() }
+    }
 }
 
 /// A poll that has begun: the ticks at its begin.

@@ -1,6 +1,8 @@
 //! A snapshot of the tree of tasks.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +44,23 @@ pub struct TaskState {
     pub cancelled: Option<CancelReason>,
     /// When a deadline will cancel it, if one will: the earliest of the scopes around it, up to the innermost shield.
     pub deadline: Option<Instant>,
+    /// The nurseries that it has open, outermost first.
+    pub nurseries: Vec<NurseryState>,
     /// Whether something in it is shielded, or it waits for parallel children, so that a cancel cannot drop it.
     pub held: bool,
     depth: usize,
+}
+
+/// An open nursery at the moment of the snapshot.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NurseryState {
+    /// What it was called with [`named`](crate::NurseryFuture::named).
+    pub name: Option<Cow<'static, str>>,
+    /// Where it was opened.
+    pub location: &'static Location<'static>,
+    /// Why it is being cancelled, if it is.
+    pub cancelled: Option<CancelReason>,
 }
 
 /// What a task does.
@@ -105,6 +121,7 @@ impl Tree {
             };
             if let Some(task) = own.and_then(|(own, _)| tasks.get_mut(own)) {
                 task.add_waits(node);
+                task.nurseries.extend(NurseryState::of(node));
             }
             own
         });
@@ -132,6 +149,17 @@ impl Activity {
     }
 }
 
+impl NurseryState {
+    fn of(node: &Node) -> Option<Self> {
+        let opening = node.opening()?;
+        Some(Self {
+            name: opening.name.get().cloned(),
+            location: opening.at,
+            cancelled: node.cancel_reason(),
+        })
+    }
+}
+
 impl TaskState {
     fn of(node: &Arc<Node>, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
         Self {
@@ -144,6 +172,7 @@ impl TaskState {
             longest_poll: record.longest_poll(),
             cancelled: node.cancel_reason(),
             deadline: if node.is_cancelled() { None } else { node.effective_deadline() },
+            nurseries: Vec::new(),
             held: node.is_held(),
             depth,
         }
