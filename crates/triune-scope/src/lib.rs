@@ -63,7 +63,7 @@ pub use cancel::{
 };
 pub use error::{
     Cancelled, Chain, ChildError, ChildErrorKind, Context, Error, ErrorGroup, Member, NotStarted,
-    NurseryError, PanicError, ReportedBy, Result, Timeout,
+    NurseryError, NurseryMoved, PanicError, ReportedBy, Result, Timeout,
 };
 pub use instrument::{Instrument, Interest, NotInstalled};
 pub use nursery::{

@@ -102,13 +102,13 @@ pub use triune_scope::{
     Activity, Awaited, Bound, CancelReason, CancelScope, Cancellable, Cancelled, Cause, Chain, Child,
     ChildError, ChildErrorKind, ChildInfo, ChildKind, Completed, Context, Detached, Elapsed, Error,
     ErrorGroup, Finally, FutureExt, Instrument, Interest, Join, LocalNursery, LocalNurseryFuture,
-    LocalOrCancelled, Member, NotInstalled, NotStarted, Nursery, NurseryError, NurseryFuture, OrCancelled,
-    Outcome, PanicError, PanicPolicy, Race, ReasonParts, ReportedBy, Result, Run, RunClosed, RunStatistics,
-    Started, SystemPanic, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope, TaskWait, Timeout, Tree,
-    TreeVar, TreeVarScope, UnknownCause, as_completed, bracket, cancel_reason, check_cancelled, checkpoint,
-    current_task, current_task_id, effective_deadline, fail_after, fail_at, is_cancelled, join,
-    local_nursery, local_nursery_with, move_on_after, move_on_at, nursery, nursery_with, race, shield,
-    shield_unbounded, sleep, sleep_forever, sleep_until, sync, task_var, tree,
+    LocalOrCancelled, Member, NotInstalled, NotStarted, Nursery, NurseryError, NurseryFuture, NurseryMoved,
+    NurseryState, OrCancelled, Outcome, PanicError, PanicPolicy, Race, ReasonParts, ReportedBy, Result, Run,
+    RunClosed, RunStatistics, Started, SystemPanic, TaskId, TaskInfo, TaskState, TaskVar, TaskVarScope,
+    TaskWait, Timeout, Tree, TreeVar, TreeVarScope, UnknownCause, as_completed, bracket, cancel_reason,
+    check_cancelled, checkpoint, current_task, current_task_id, effective_deadline, fail_after, fail_at,
+    is_cancelled, join, local_nursery, local_nursery_with, move_on_after, move_on_at, nursery, nursery_with,
+    race, shield, shield_unbounded, sleep, sleep_forever, sleep_until, sync, task_var, tree,
 };
 pub use triune_worker as worker;
 

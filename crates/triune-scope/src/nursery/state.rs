@@ -12,7 +12,7 @@ use super::grace::Grace;
 use crate::cancel::ambient::{self, Ambient};
 use crate::cancel::node::{Node, Place};
 use crate::cancel::{CancelReason, Cause};
-use crate::error::{Error, ErrorGroup, Member, NurseryError, PanicError, discard};
+use crate::error::{Error, ErrorGroup, Member, NurseryError, NurseryMoved, PanicError, discard};
 use crate::run::Run;
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
@@ -47,6 +47,8 @@ pub(super) enum End<T> {
 pub(super) struct State {
     /// The nursery's own ambient, in which the body is polled; `None` before the first poll.
     ambient: Option<Ambient>,
+    /// Where it is, as long as it has not moved away from there.
+    origin: Option<Origin>,
     /// In ticks.
     started: Option<u64>,
     waker: Option<Waker>,
@@ -58,6 +60,14 @@ pub(super) struct State {
     supervise: bool,
     stopping_daemons: bool,
     closed: bool,
+}
+
+/// Beneath which scope, and in which tokio task, a nursery was first polled.
+#[derive(Clone, Copy)]
+struct Origin {
+    /// The address of the node above, which the nursery keeps alive.
+    above: usize,
+    tokio_task: Option<tokio::task::Id>,
 }
 
 impl State {
@@ -94,7 +104,14 @@ impl State {
         let run = Run::try_current();
         if let Some(above) = ambient::current() {
             self.link(core, &above.node, Place::SameTask);
+            self.origin =
+                Some(Origin { above: Arc::as_ptr(&above.node).addr(), tokio_task: tokio::task::try_id() });
             (task, vars) = (above.task(), above.vars);
+            if task.is_none()
+                && let Some(run) = &run
+            {
+                run.adopt(&above.node);
+            }
         } else if let Some(run) = &run {
             // Outside of every task of triune, for instance under a plain `#[tokio::main]`.
             self.link(core, run.root(), Place::OwnTask);
@@ -107,11 +124,6 @@ impl State {
             let _first = core.run.set(run);
         }
     }
-            if task.is_none()
-                && let Some(run) = &run
-            {
-                run.adopt(&above.node);
-            }
 
     fn link(&mut self, core: &Core, above: &Arc<Node>, place: Place) {
         match &mut self.grace {
@@ -124,6 +136,9 @@ impl State {
         if self.waker.as_ref().is_some_and(|last| last.will_wake(waker)) {
             return;
         }
+        if self.waker.is_some() && self.has_moved() {
+            self.refuse_move(core);
+        }
         core.set_waker(waker);
         core.node.set_waker(waker);
         if let Some(grace) = &self.grace {
@@ -133,6 +148,31 @@ impl State {
         if let Some(ambient) = &mut self.ambient {
             ambient.rehome();
         }
+    }
+
+    /// Whether another task polls it, beneath another scope; once. With the scope around it a nursery may move.
+    fn has_moved(&mut self) -> bool {
+        let Some(Origin { above, tokio_task }) = self.origin else { return false };
+        let here = ambient::peek(|here| {
+            (Arc::as_ptr(&here.node).addr() == above, here.record().map(|task| task.id()))
+        });
+        let first = self.ambient.as_ref().and_then(Ambient::record).map(|task| task.id());
+        let moved = match here {
+            Some((is_above, _)) if is_above => false,
+            Some((_, task)) => task != first || tokio::task::try_id() != tokio_task,
+            None => true,
+        };
+        if moved {
+            self.origin = None;
+        }
+        moved
+    }
+
+    fn refuse_move(&mut self, core: &Core) {
+        let first = self.ambient.as_ref().and_then(Ambient::record).map(|task| TaskInfo::clone(task));
+        let error = Error::new(NurseryMoved::new(core.opened_at(), first));
+        let reason = self.fail(core, Failure::Error(error), TaskInfo::named("nursery", core.opened_at()));
+        core.node.cancel(reason);
     }
 
     /// Notices a passed deadline, and for a shielded nursery that its grace is over.

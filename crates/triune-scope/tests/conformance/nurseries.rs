@@ -2,12 +2,18 @@
 //!
 //! The rest of the group is in `tests/nursery.rs`, `nursery_options.rs` and `dropped.rs`.
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use triune_scope::{
-    CancelScope, Outcome, Result, current_task, is_cancelled, move_on_after, nursery, sleep, tree,
+    CancelScope, Error, NurseryMoved, NurseryState, Outcome, Result, current_task, is_cancelled,
+    move_on_after, nursery, sleep, tree,
 };
 
 use super::{block, on_both_runtimes};
@@ -123,4 +129,122 @@ async fn a_timeout_of_the_spawning_task_does_not_reach_the_child() {
     .await
     .unwrap();
     assert_eq!(start.elapsed(), secs(5));
+}
+
+/// What the tree shows of the nurseries of the task `opener`.
+fn nurseries() -> Vec<String> {
+    let tree = tree();
+    let opener = tree.tasks().iter().find(|task| task.info.name() == "opener").unwrap();
+    let name = |nursery: &NurseryState| nursery.name.clone().map_or_else(String::new, Cow::into_owned);
+    opener.nurseries.iter().map(name).collect()
+}
+
+on_both_runtimes! {
+    // Trio N25
+    async fn the_open_nurseries_of_a_task_are_shown_from_the_outermost_in() {
+        let opener = async {
+            assert_eq!(nurseries(), [""; 0]);
+            nursery(async |_| {
+                assert_eq!(nurseries(), ["first"]);
+                let failing = nursery(async |n| {
+                    assert_eq!(nurseries(), ["first", "second"]);
+                    n.cancel("enough");
+                    let tree = tree();
+                    let opener = tree.tasks().iter().find(|task| task.info.name() == "opener").unwrap();
+                    assert_eq!(opener.nurseries[1].location, n.location());
+                    assert_eq!(opener.nurseries.iter().filter(|nursery| nursery.cancelled.is_some()).count(), 1);
+                    Err::<(), _>(Error::msg("no"))
+                });
+                assert!(failing.named("second").await.is_err());
+                assert_eq!(nurseries(), ["first"]);
+                Ok(())
+            })
+            .named("first")
+            .await?;
+            assert_eq!(nurseries(), [""; 0]);
+            nursery(async |_| {
+                assert_eq!(nurseries(), [""]);
+                Ok(())
+            })
+            .await
+        };
+        nursery(async |n| n.spawn_named("opener", opener).await).await.unwrap();
+    }
+}
+
+/// Polls a future once.
+async fn strand<F: Future + Unpin>(future: &mut F) {
+    assert!(futures_util::poll!(future).is_pending());
+}
+
+/// A nursery that waits, and says how it ended.
+fn waiting(
+    cleaned: &Arc<AtomicUsize>,
+) -> Pin<Box<dyn Future<Output = triune_scope::Result> + Send + 'static>> {
+    let cleaned = Arc::clone(cleaned);
+    Box::pin(nursery(async move |n| {
+        n.spawn(async move {
+            let end = block().await;
+            cleaned.fetch_add(1, Ordering::Relaxed);
+            Ok(end?)
+        });
+        Ok(())
+    }))
+}
+
+on_both_runtimes! {
+    // Trio N36
+    #[expect(clippy::disallowed_methods, reason = "the tasks of others are what this is about")]
+    async fn a_nursery_that_is_moved_to_another_task_cancels_its_children_and_says_so() {
+        let cleaned = Arc::new(AtomicUsize::new(0));
+        let is_refused = |end: triune_scope::Result| {
+            let error = end.unwrap_err();
+            let moved = error.downcast_ref::<NurseryMoved>().expect("it says so");
+            assert!(moved.to_string().contains("moved to another task"), "{error:#}");
+            moved.first_task().map(|task| task.name().to_owned())
+        };
+        // From one child to another.
+        let (give, take) = tokio::sync::oneshot::channel();
+        let moved = cleaned.clone();
+        let first = nursery(async |n| {
+            n.spawn_named("first", async move {
+                let mut open = waiting(&moved);
+                strand(&mut open).await;
+                let _sent = give.send(open);
+                Ok(block().await?)
+            });
+            let end = n.spawn_task(async { Ok(take.await?.await) }).await?;
+            n.cancel("seen");
+            Ok(is_refused(end))
+        });
+        assert_eq!(first.await.unwrap().as_deref(), Some("first"));
+        // Out of a scope into a plain task of tokio.
+        let mut open = waiting(&cleaned);
+        let _done = CancelScope::new().run(strand(&mut open)).await;
+        assert_eq!(is_refused(tokio::spawn(open).await.unwrap()), None);
+        assert_eq!(cleaned.load(Ordering::Relaxed), 2, "the children may clean up");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the tasks of others are what this is about")]
+    async fn a_nursery_may_move_with_its_scope_and_where_there_is_none() {
+        let cleaned = Arc::new(AtomicUsize::new(0));
+        let scope = CancelScope::new();
+        let mut with_scope = Box::pin(scope.run(waiting(&cleaned)));
+        strand(&mut with_scope).await;
+        let moved = tokio::spawn(with_scope);
+        tokio::task::yield_now().await;
+        scope.cancel("enough");
+        assert!(moved.await.unwrap().done().unwrap().is_ok(), "a cancel is no error where the body was done");
+
+        let (open, handle) = tokio::sync::oneshot::channel();
+        let mut free = Box::pin(nursery(async move |n| {
+            let _sent = open.send(n.scope().clone());
+            Ok(block().await?)
+        }));
+        strand(&mut free).await;
+        let moved = tokio::spawn(free);
+        handle.await.unwrap().cancel("enough");
+        assert!(moved.await.unwrap().unwrap_err().is_cancelled());
+        assert_eq!(cleaned.load(Ordering::Relaxed), 1);
+    }
 }
