@@ -50,7 +50,9 @@ impl StartError {
         Self { name: Arc::from(name), kind }
     }
 
-    pub(crate) fn spawn(name: &str, error: io::Error) -> Self {
+    /// A child for which there was no process, or none of its descriptors, to be had.
+    #[must_use]
+    pub fn spawn(name: &str, error: io::Error) -> Self {
         Self::new(name, StartErrorKind::Spawn(Arc::new(error)))
     }
 

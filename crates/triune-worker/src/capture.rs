@@ -9,6 +9,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
 
 use triune_wire::{Report, ReportKind};
 
@@ -29,16 +30,19 @@ struct Caught {
     backtrace: Option<String>,
 }
 
-/// Wraps the hook of this process.
+/// Wraps the hook of this process, once: a worker that was forked has it from its fork server.
 pub(crate) fn install() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if let Some(earlier) = keep(info) {
-            // A second panic while the first is unwound aborts the process: say both while it is possible.
-            earlier.print();
-            print(info);
-        }
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if let Some(earlier) = keep(info) {
+                // A second panic while the first is unwound aborts the process: say both while it is possible.
+                earlier.print();
+                print(info);
+            }
+        }));
+    });
 }
 
 /// Keeps what the panic says. `Some(..)` if it is to be printed all the same, after what had been kept before.

@@ -108,7 +108,8 @@ pub enum RunError {
         /// How long it was allowed to run.
         timeout: Timeout,
     },
-    /// The job was not run, because the `init` job of its pool failed in a new worker.
+    /// The job was not run, because the `init` job of its pool failed in a new worker, or the `preload` job in a new fork
+    /// server.
     #[non_exhaustive]
     Init {
         /// The job.
@@ -180,7 +181,9 @@ impl RunError {
             Self::App { failure, .. } | Self::Panic { failure, .. } | Self::Refused { failure, .. } => {
                 Some(failure.report())
             }
-            Self::Init { error: InitError::Failed(failure), .. } => Some(failure.report()),
+            Self::Init { error: InitError::Failed(failure) | InitError::Preload(failure), .. } => {
+                Some(failure.report())
+            }
             _ => None,
         }
     }
@@ -221,7 +224,7 @@ impl RunError {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether the `init` job of the pool failed.
+    /// Whether the `init` or the `preload` job of the pool failed.
     #[must_use]
     pub fn is_init(&self) -> bool {
         matches!(self, Self::Init { .. })
@@ -336,25 +339,26 @@ pub enum InitError {
     Failed(Failure),
     /// The worker died in its `init` job.
     Died(WorkerDied),
-}
-
-impl InitError {
-    pub(crate) fn failed(report: Box<Report>) -> Self {
-        Self::Failed(Failure::new(report))
-    }
+    /// The `preload` job returned an error, panicked, or left a thread behind.
+    Preload(Failure),
+    /// The fork server died in its `preload` job.
+    PreloadDied(WorkerDied),
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(failure) => match (failure.report.kind, failure.location()) {
-                (ReportKind::Panic, Some(location)) => {
-                    write!(f, "its `init` job panicked at {location}: {failure}")
-                }
-                (ReportKind::Panic, None) => write!(f, "its `init` job panicked: {failure}"),
-                _ => write!(f, "its `init` job failed: {failure}"),
-            },
-            Self::Died(died) => write!(f, "it died in its `init` job: {died}"),
+        let (whose, failure) = match self {
+            Self::Failed(failure) => ("its `init` job", failure),
+            Self::Preload(failure) => ("the `preload` job of its fork server", failure),
+            Self::Died(died) => return write!(f, "it died in its `init` job: {died}"),
+            Self::PreloadDied(died) => {
+                return write!(f, "its fork server died in the `preload` job: {died}");
+            }
+        };
+        match (failure.report.kind, failure.location()) {
+            (ReportKind::Panic, Some(location)) => write!(f, "{whose} panicked at {location}: {failure}"),
+            (ReportKind::Panic, None) => write!(f, "{whose} panicked: {failure}"),
+            _ => write!(f, "{whose} failed: {failure}"),
         }
     }
 }
@@ -362,8 +366,8 @@ impl fmt::Display for InitError {
 impl Error for InitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Failed(failure) => failure.source(),
-            Self::Died(died) => died.source(),
+            Self::Failed(failure) | Self::Preload(failure) => failure.source(),
+            Self::Died(died) | Self::PreloadDied(died) => died.source(),
         }
     }
 }

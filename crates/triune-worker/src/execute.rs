@@ -12,7 +12,7 @@ use triune_wire::{Message, Report, ReportKind};
 
 use crate::ambient;
 use crate::arguments::Encoded;
-use crate::error::{InitError, Part, RunError};
+use crate::error::{Failure, InitError, Part, RunError};
 use crate::flight::{Flight, Landing};
 use crate::job::Call;
 use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
@@ -63,8 +63,14 @@ impl Request {
         let job = self.job();
         match failure {
             StartFailure::Failed(error) => RunError::Start { job, error },
-            StartFailure::Init(report) => RunError::Init { job, error: InitError::failed(report) },
+            StartFailure::Init(report) => {
+                RunError::Init { job, error: InitError::Failed(Failure::new(report)) }
+            }
             StartFailure::InitDied(died) => RunError::Init { job, error: InitError::Died(died) },
+            StartFailure::Preload(report) => {
+                RunError::Init { job, error: InitError::Preload(Failure::new(report)) }
+            }
+            StartFailure::PreloadDied(died) => RunError::Init { job, error: InitError::PreloadDied(died) },
             StartFailure::Doomed => RunError::Closed { job },
         }
     }

@@ -48,6 +48,7 @@ mod flight;
 mod job;
 #[doc(hidden)]
 pub mod job_macro;
+mod launch;
 mod limited;
 mod map;
 mod nursery;
@@ -69,7 +70,7 @@ mod worker;
 
 pub use ambient::{configure_default, default_limiter};
 pub use cause::DeathCause;
-pub use config::{ConfigError, Retire, Workers, after_age, after_jobs, when_rss_above};
+pub use config::{ConfigError, Retire, WorkerKind, Workers, after_age, after_jobs, when_rss_above};
 pub use error::{CodecError, Failure, InitError, Part, RunError};
 pub use failure::{CloseError, WorkerFailure, WorkerFailureKind};
 pub use job::Job;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use linkme::distributed_slice;
 use triune_ipc::blocking::{BlockingCall, Server};
 use triune_ipc::{Config, ConnectError, LinkEnd, ProtocolError};
-use triune_process::{Boot, ROLES, Role, begin_cpu_time, build_id, exit_code};
+use triune_process::{Boot, FORK_SERVER, Forks, ROLES, Role, begin_cpu_time, build_id, exit_code};
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
 use crate::batch;
@@ -23,13 +23,15 @@ use crate::capture;
 use crate::job::JOBS;
 use crate::limited::own_report;
 use crate::report::{Fault, fault};
-use crate::setup::{self, Setup};
+use crate::setup::{self, InitCall, Setup};
 use crate::state;
 
 pub(crate) const ROLE: &str = "worker";
 
 #[distributed_slice(ROLES)]
 static WORKER: Role = Role { name: ROLE, main };
+#[distributed_slice(ROLES)]
+static SERVER: Role = Role { name: FORK_SERVER, main: serve_forks };
 
 /// Arguments and results are data of the same program: larger than what peers usually may send, and still bounded.
 const MAX_MESSAGE: u32 = 256 * 1024 * 1024;
@@ -53,22 +55,51 @@ fn main(boot: Boot) -> u8 {
     code
 }
 
+/// The fork server of a pool: loads what all workers share, and makes them. They begin in [`main`].
+fn serve_forks(boot: Boot) -> u8 {
+    let name = boot.name().to_owned();
+    let code = match load(boot, &name) {
+        Ok(Some(forks)) => {
+            forks.serve();
+            0
+        }
+        Ok(None) => 0,
+        Err(code) => code,
+    };
+    state::clear();
+    code
+}
+
+/// Does what the pool asks of its fork server. `None` if the pool does not want it any more. An error is its exit code.
+fn load(boot: Boot, name: &str) -> Result<Option<Forks>, u8> {
+    // There is no watch on the parent: it would be a thread. The guardian ends us if the pool is gone while we load.
+    capture::install();
+    let Some(mut server) = greet(&boot, FORK_SERVER, name, 1)? else { return Ok(None) };
+    let Some((id, preload)) = first_call(&mut server, name)? else { return Ok(None) };
+    let outcome = preload.map_or(Ok(()), InitCall::run);
+    let forks = outcome.and_then(|()| {
+        boot.into_forks().map_err(|error| {
+            let mut report = Report::new(ReportKind::Error, error.to_string());
+            report.chain.extend(std::error::Error::source(&error).map(ToString::to_string));
+            Box::new(report)
+        })
+    });
+    let (outcome, forks) = match forks {
+        Ok(forks) => (Ok(()), Some(forks)),
+        Err(report) => (Err(report), None),
+    };
+    respond(&mut server, id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
+    // Its link goes with the server, before there are workers that could have a copy.
+    Ok(forks)
+}
+
 /// The life of a worker. An error is its exit code.
 fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
     if !is_set_up {
         watch_parent(&boot)?;
     }
     capture::install();
-    let refuse = |error: &dyn std::fmt::Display| complain(name, &format!("cannot take its link: {error}"));
-    let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
-    let mut hello = hello(ROLE, name);
-    hello.config = own_report();
-    let mut server = match Server::accept_ahead(link, &Config::new(hello), batch::MOST as u32) {
-        Ok(server) => server,
-        // The parent went away, or did not want it any more.
-        Err(ConnectError::Closed) => return Ok(()),
-        Err(error) => return Err(complain(name, &error.to_string())),
-    };
+    let Some(mut server) = greet(&boot, ROLE, name, batch::MOST as u32)? else { return Ok(()) };
     if is_set_up && !set_up(&mut server, &boot, name)? {
         return Ok(());
     }
@@ -81,21 +112,42 @@ fn watch_parent(boot: &Boot) -> Result<(), u8> {
     watch.map_err(|error| complain(boot.name(), &format!("cannot watch its parent: {error}")))
 }
 
+/// Says hello to the pool, which may send so many calls ahead. `None` if it went away, or does not want us any more.
+fn greet(boot: &Boot, role: &str, name: &str, ahead: u32) -> Result<Option<Server>, u8> {
+    let refuse = |error: &dyn std::fmt::Display| complain(name, &format!("cannot take its link: {error}"));
+    let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
+    let mut hello = hello(role, name);
+    hello.config = own_report();
+    match Server::accept_ahead(link, &Config::new(hello), ahead) {
+        Ok(server) => Ok(Some(server)),
+        Err(ConnectError::Closed) => Ok(None),
+        Err(error) => Err(complain(name, &error.to_string())),
+    }
+}
+
 /// Does what the pool asks of each of its workers. False if the parent went away before.
 fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
-    let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(false) };
-    let setup: Setup = match triune_wire::decode(&call.args) {
-        Ok(setup) if call.target == setup::TARGET => setup,
-        _ => return Err(complain(name, "its first call was not its setup")),
-    };
+    let Some((id, init)) = first_call(server, name)? else { return Ok(false) };
     // Not before: what comes with the setup may hold for one thread only, the one that applies it.
     watch_parent(boot)?;
-    let outcome = setup.init.map_or(Ok(()), |init| {
-        let init = BlockingJob { target: init.target, args: &init.arguments.into() };
-        perform(init, &mut Answer::default())
-    });
-    respond(server, call.id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
+    let outcome = init.map_or(Ok(()), InitCall::run);
+    respond(server, id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
     Ok(true)
+}
+
+/// The call that is the setup, and the job in it. `None` if the parent went away before.
+fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Option<InitCall>)>, u8> {
+    let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(None) };
+    match triune_wire::decode::<Setup>(&call.args) {
+        Ok(setup) if call.target == setup::TARGET => Ok(Some((call.id, setup.init))),
+        _ => Err(complain(name, "its first call was not its setup")),
+    }
+}
+
+impl InitCall {
+    fn run(self) -> Result<(), Box<Report>> {
+        perform(BlockingJob { target: self.target, args: &self.arguments.into() }, &mut Answer::default())
+    }
 }
 
 fn complain(name: &str, what: &str) -> u8 {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Settings;
+use crate::config::{Settings, Step};
 
 /// The target of the call. No registry has so many entries.
 pub(crate) const TARGET: u32 = u32::MAX;
@@ -16,7 +16,7 @@ pub(crate) const VARIABLE: &str = "TRIUNE_WORKER";
 pub(crate) const COMES: &str = "setup";
 pub(crate) const COMES_NOT: &str = "plain";
 
-/// What the pool asks of each of its workers.
+/// What the pool asks of each of its workers, or of its fork server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) init: Option<InitCall>,
@@ -32,8 +32,17 @@ pub(crate) struct InitCall {
 impl Setup {
     /// `None` if the pool asks for nothing.
     pub(crate) fn of(settings: &Settings) -> Option<Self> {
-        let init = settings.init.as_ref()?;
-        let init = InitCall { target: init.target, arguments: init.arguments.to_vec() };
-        Some(Self { init: Some(init) })
+        Some(Self { init: Some(InitCall::of(settings.init.as_ref()?)) })
+    }
+
+    /// That of the fork server, which is always told when to begin.
+    pub(crate) fn of_fork_server(settings: &Settings) -> Self {
+        Self { init: settings.preload.as_ref().map(InitCall::of) }
+    }
+}
+
+impl InitCall {
+    fn of(step: &Step) -> Self {
+        Self { target: step.target, arguments: step.arguments.to_vec() }
     }
 }

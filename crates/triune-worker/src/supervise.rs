@@ -1,31 +1,25 @@
-//! The supervisor of one worker: starts it, moves its bytes, ends it, reaps it.
+//! The supervisor of one worker: has it started (`launch`), moves its bytes, ends it, reaps it.
 //!
 //! A system task of the run. It alone decides that a worker has ended, so there is one order: the link is closed (every
 //! wait on it resolves), the place in the pool is given back, the end is announced.
 
-use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use triune_ipc::{CallEnd, Config, ConnectError, Driver, LinkEnd};
-use triune_process::{Exit, Ladder, Phase, Process, Spec, StartError};
+use triune_ipc::{Driver, LinkEnd};
+use triune_process::{Exit, Ladder, Phase, Process};
 use triune_scope::{FutureExt, shield_unbounded};
 
 use crate::failure::WorkerFailureKind;
+use crate::launch::{self, end_now};
 use crate::pool::{Closing, PoolCore};
 use crate::resident;
-use crate::serve::{ROLE, hello};
-use crate::setup::{self, Setup};
-use crate::worker::{Connection, End, StartFailure, Worker};
+use crate::worker::{Connection, End, Worker};
 
 /// How long the link of a dead worker may stay open: something that it started holds the other end.
-const DRAIN: Duration = Duration::from_millis(50);
-
-/// How long a worker may take to end after it has closed its link without a word.
-const LINGER: Duration = Duration::from_millis(500);
+pub(crate) const DRAIN: Duration = Duration::from_millis(50);
 
 /// From SIGTERM to SIGKILL, after the grace period.
 const TERM_GRACE: Duration = Duration::from_millis(100);
@@ -50,7 +44,7 @@ pub(crate) async fn supervise(pool: Arc<PoolCore>, worker: Arc<Worker>) {
 ///
 /// As [`supervise`].
 async fn live(pool: &Arc<PoolCore>, worker: &Worker) {
-    let end = match start(pool, worker).await {
+    let end = match launch::start(pool, worker).await {
         Ok((connection, driver)) => {
             worker.set_connection(Ok(connection.clone()));
             if !pool.started(worker) {
@@ -65,128 +59,6 @@ async fn live(pool: &Arc<PoolCore>, worker: &Worker) {
     };
     pool.bury(worker);
     worker.set_end(end);
-}
-
-/// Brings a worker to the point where it can be given jobs.
-///
-/// # Cancel safety
-///
-/// Dropping it kills the process.
-async fn start(pool: &PoolCore, worker: &Worker) -> Result<(Connection, Driver), StartFailure> {
-    let setup = Setup::of(&pool.settings);
-    let (connection, mut driver) = boot(pool, worker, setup.is_some()).await?;
-    if let Some(setup) = setup
-        && let Err(failure) = set_up(worker, &connection, &mut driver, &setup).await
-    {
-        end_now(&connection.process).await;
-        connection.process.wait_gone().await;
-        return Err(failure);
-    }
-    Ok((connection, driver))
-}
-
-/// # Cancel safety
-///
-/// Dropping it kills the process.
-async fn boot(
-    pool: &PoolCore,
-    worker: &Worker,
-    is_set_up: bool,
-) -> Result<(Connection, Driver), StartFailure> {
-    let mark = if is_set_up { setup::COMES } else { setup::COMES_NOT };
-    let spec = pool.limited.put_on(Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark));
-    let spec = spec.stdio(pool.settings.stdio);
-    let (process, stream) = triune_process::spawn(spec).await.map_err(StartFailure::Failed)?;
-    let connected = tokio::select! {
-        biased;
-        () = worker.doomed() => Err(StartFailure::Doomed),
-        connected = triune_ipc::connect(stream, Config::new(hello("pool", &worker.name))) => match connected {
-            Ok(connected) => match pool.limited.judge(process.name(), connected.0.peer()) {
-                Ok(()) => Ok(connected),
-                Err(error) => Err(StartFailure::Failed(error)),
-            },
-            Err(error) => Err(StartFailure::Failed(refused(&process, error).await)),
-        },
-        exit = process.wait() => {
-            Err(StartFailure::Failed(StartError::ended_early(process.name(), process.pid(), exit)))
-        }
-    };
-    match connected {
-        // A worker asks nothing of its parent: what it might send in is refused.
-        Ok((link, driver, _incoming)) => Ok((Connection { process, link }, driver)),
-        Err(failure) => {
-            end_now(&process).await;
-            process.wait_gone().await;
-            Err(failure)
-        }
-    }
-}
-
-/// What a failed handshake says about the start.
-///
-/// # Cancel safety
-///
-/// Dropping it loses nothing.
-async fn refused(process: &Process, error: ConnectError) -> StartError {
-    match error {
-        // Its exit code tells more; it comes right after the end of its link, unless it only closed its input.
-        ConnectError::Closed => match timeout(LINGER, process.wait()).await {
-            Ok(exit) => StartError::ended_early(process.name(), process.pid(), exit),
-            Err(_elapsed) => StartError::handshake(process.name(), error),
-        },
-        ConnectError::Timeout { after, .. } => StartError::deadline(process.name(), after),
-        error => StartError::handshake(process.name(), error),
-    }
-}
-
-/// Tells a fresh worker what its pool wants, and waits until it is done: limits, `init`.
-///
-/// # Cancel safety
-///
-/// Dropping it leaves the worker somewhere in its `init`.
-async fn set_up(
-    worker: &Worker,
-    connection: &Connection,
-    driver: &mut Driver,
-    setup: &Setup,
-) -> Result<(), StartFailure> {
-    let Connection { process, link } = connection;
-    let message = triune_wire::to_bytes(setup).expect("numbers and bytes can always be encoded");
-    let mut answer = pin!(link.call(setup::TARGET, message));
-    let answer = {
-        let drive = async {
-            tokio::select! {
-                biased;
-                _end = driver.drive() => {}
-                _exit = process.wait() => {
-                    // What it said before it died is in the socket.
-                    let _end_or_not = timeout(DRAIN, driver.drive()).await;
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = worker.doomed() => return Err(StartFailure::Doomed),
-            answer = &mut answer => Some(answer),
-            // The end of the link may have come right behind the answer.
-            () = drive => poll_fn(|cx| match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending => Poll::Ready(None),
-            })
-            .await,
-        }
-    };
-    match answer {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(CallEnd::Failed(report))) => Err(StartFailure::Init(report)),
-        Some(Err(_)) | None => {
-            let exit = end_now(process).await;
-            let died = triune_process::WorkerDied::new(&worker.name, process.pid(), Phase::Booting)
-                .with_exit(exit)
-                .with_stderr_tail(process.stderr_tail());
-            Err(StartFailure::InitDied(died))
-        }
-    }
 }
 
 /// # Cancel safety
@@ -208,12 +80,12 @@ async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut dr
     let was_asked_to_leave = pool.is_leaving(worker);
     pool.condemn(worker, None);
     let (exit, lived_on) = match link_end {
-        LinkEnd::Goodbye => (leave(pool, worker, process).await, false),
+        LinkEnd::Goodbye => (leave(pool, process, worker.doomed(), PoolCore::lost_idle).await, false),
         // The end of a process closes its link a moment before it is known as an end.
         _ => match timeout(DRAIN, process.wait()).await {
             Ok(exit) => {
                 // It never heard that it was asked.
-                if was_asked_to_leave && is_killed_by_others(worker, exit) {
+                if was_asked_to_leave && is_kill(exit) && !worker.is_doomed() {
                     pool.lost_idle();
                 }
                 (exit, false)
@@ -251,22 +123,23 @@ async fn watch_idle(pool: &PoolCore, worker: &Worker) -> std::convert::Infallibl
     std::future::pending().await
 }
 
-/// A worker that was asked to leave: within its grace, or not.
+/// A process that was asked to leave: within its grace, or not. `doomed` cuts the grace short, `killed` is told if somebody
+/// else has killed it.
 ///
 /// # Cancel safety
 ///
 /// Dropping it leaves the process on the step that it had reached.
-async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
+pub(crate) async fn leave(
+    pool: &PoolCore,
+    process: &Process,
+    doomed: impl Future<Output = ()>,
+    killed: fn(&PoolCore),
+) -> Exit {
     let grace = pool.settings.grace_period;
     if grace.is_zero() {
         process.kill();
     }
     let ladder = Ladder::new(grace, TERM_GRACE);
-    let killed = async {
-        worker.doomed().await;
-        process.kill();
-        std::future::pending::<()>().await;
-    };
     let asked = Instant::now();
     let in_time = async {
         process.wait().await;
@@ -275,35 +148,27 @@ async fn leave(pool: &PoolCore, worker: &Worker, process: &Process) -> Exit {
     let exit = async {
         tokio::select! {
             biased;
-            exit = process.terminate(&ladder, "its pool needs it no longer") => exit,
-            () = killed => process.wait().await,
+            exit = process.terminate(&ladder, "its pool needs it no longer") => (exit, false),
+            () = doomed => (end_now(process).await, true),
         }
     };
-    let (exit, in_time) = tokio::join!(exit, in_time);
+    let ((exit, is_doomed), in_time) = tokio::join!(exit, in_time);
     let what = match exit {
         exit if exit.is_success() => return exit,
-        Exit::Signal { .. } if worker.is_doomed() => return exit,
+        Exit::Signal { .. } if is_doomed => return exit,
         // Before the ladder would have done it: maybe before it was asked.
-        exit if in_time && is_killed_by_others(worker, exit) => {
-            pool.lost_idle();
+        exit if in_time && is_kill(exit) => {
+            killed(pool);
             return exit;
         }
-        Exit::Signal { signal: 9 | 15, .. } => WorkerFailureKind::Killed { grace },
+        exit if is_kill(exit) => WorkerFailureKind::Killed { grace },
         exit => WorkerFailureKind::BadExit { exit },
     };
-    pool.note(worker, what);
+    pool.note(process, what);
     exit
 }
 
-/// Whether a signal has ended the worker that kills without a reason of the worker's, and this process has not sent it.
-fn is_killed_by_others(worker: &Worker, exit: Exit) -> bool {
-    matches!(exit, Exit::Signal { signal: 9 | 15, .. }) && !worker.is_doomed()
-}
-
-/// # Cancel safety
-///
-/// The process is killed at the first poll.
-async fn end_now(process: &Process) -> Exit {
-    process.kill();
-    process.wait().await
+/// Whether a signal has ended a process that kills without a reason of the process's own.
+fn is_kill(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal { signal: 9 | 15, .. })
 }

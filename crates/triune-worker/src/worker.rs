@@ -41,6 +41,10 @@ pub(crate) enum StartFailure {
     Init(Box<Report>),
     /// It came up, and died in its `init` job.
     InitDied(WorkerDied),
+    /// Its fork server came up, and the `preload` job failed, panicked or left a thread behind.
+    Preload(Box<Report>),
+    /// Its fork server came up, and died in the `preload` job.
+    PreloadDied(WorkerDied),
     /// It was ended while it started.
     Doomed,
 }

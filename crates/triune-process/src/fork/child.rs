@@ -27,8 +27,8 @@ pub(super) struct Origin {
 pub(super) fn live(order: Order, fds: [OwnedFd; ORDER_DESCRIPTORS], origin: &Origin) -> ! {
     let [channel, link, stdout, stderr, folder] = fds;
     bind(origin.guardian);
-    let mark = match be_taken_in(&order, channel) {
-        Ok(Some(mark)) => mark,
+    let (mark, requests) = match be_taken_in(&order, channel) {
+        Ok(Some(admitted)) => admitted,
         // The guardian has told the owner why, or is gone.
         Ok(None) | Err(_) => exit_now(exit_code::PARENT_GONE),
     };
@@ -36,6 +36,7 @@ pub(super) fn live(order: Order, fds: [OwnedFd; ORDER_DESCRIPTORS], origin: &Ori
         exit_now(exit_code::BOOT_FAILED);
     }
     drop((stdout, stderr));
+    guardian::adopt(requests, mark);
     become_known(&order, mark, origin);
     let entered = sys::enter_folder(folder.as_fd()).and_then(|()| sys::high_copy(link.as_fd()));
     drop((folder, link));
@@ -62,9 +63,10 @@ fn bind(guardian: u32) {
     sys::reset_signals();
 }
 
-/// Asks the guardian to take this process in, and waits for the mark that it gives. `None` if it does not.
-fn be_taken_in(order: &Order, channel: OwnedFd) -> io::Result<Option<u64>> {
+/// Asks the guardian to take this process in, and waits for the mark and the socket that it gives. `None` if it does not.
+fn be_taken_in(order: &Order, channel: OwnedFd) -> io::Result<Option<(u64, OwnedFd)>> {
     let requests = guardian::own_requests().ok_or(io::ErrorKind::NotConnected)?;
+    let requests = requests.as_fd();
     let pid = std::process::id();
     let handle = sys::open_process(pid)?;
     let (gate, theirs) = sys::message_pair()?;
@@ -81,7 +83,10 @@ fn be_taken_in(order: &Order, channel: OwnedFd) -> io::Result<Option<u64>> {
     let mut buffer = [0; 8];
     loop {
         match sys::receive_message(gate.as_fd(), &mut buffer) {
-            Ok(message) => return Ok((message.len == buffer.len()).then_some(u64::from_le_bytes(buffer))),
+            Ok(message) => {
+                let requests = message.fds.into_iter().next().filter(|_| message.len == buffer.len());
+                return Ok(requests.map(|requests| (u64::from_le_bytes(buffer), requests)));
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 drop(sys::block_until_any(&[gate.as_fd()], None)?);
             }
@@ -93,7 +98,6 @@ fn be_taken_in(order: &Order, channel: OwnedFd) -> io::Result<Option<u64>> {
 /// Takes its name and its marks, for itself, for what it starts, and for whoever looks at it from outside.
 fn become_known(order: &Order, mark: u64, origin: &Origin) {
     let Origin { only, memory, guardian } = origin;
-    guardian::adopt_mark(mark);
     for entry in &order.env {
         let bytes = entry.as_bytes();
         // As the C library does: a name has at least one byte.

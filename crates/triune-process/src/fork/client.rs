@@ -13,7 +13,7 @@ use crate::error::StartError;
 use crate::guardian::{self, Way};
 use crate::process::Process;
 use crate::spec::Spec;
-use crate::{entry, hook};
+use crate::{entry, hook, sys};
 
 /// How long the end of a fork server may take to be known after its socket has ended.
 const LINGER: Duration = Duration::from_millis(100);
@@ -62,6 +62,12 @@ impl ForkServer {
     /// The process of the server.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Lets the server go, whoever has clones of this: it takes no further order, and ends by itself.
+    pub fn dismiss(&self) {
+        // It has gone by itself, if this fails.
+        let _gone = sys::close_both_ways(self.orders.as_fd());
     }
 
     /// Has the server make a child, which plays the role that `spec` names, and gives its handle and link as

@@ -71,9 +71,8 @@ impl Forks {
                     child::live(order, fds, &child::Origin { only, memory, guardian })
                 }
                 Err(error) => {
-                    let errno = error.raw_os_error().unwrap_or(0);
                     let [channel, ..] = &fds;
-                    let answer = Answer::Failed { errno, text: error.to_string() };
+                    let answer = Answer::failed(&error);
                     // If it is gone, nobody waits for the answer.
                     let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
                 }

@@ -6,8 +6,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::SetOnce;
@@ -41,15 +40,7 @@ pub(crate) enum Way {
     /// This is the root.
     Root(Arc<Connection>),
     /// This is a child, with this mark.
-    Child(&'static OwnedFd, u64),
-}
-
-/// What a child has from the guardian that started it.
-#[derive(Debug)]
-struct Inherited {
-    requests: OwnedFd,
-    /// Its own mark. The child of a fork server begins with that of its server, and is given another.
-    mark: AtomicU64,
+    Child(Arc<OwnedFd>, u64),
 }
 
 /// The root's connection to the guardian that it has started. It has one descriptor, whose socket bears the name
@@ -63,7 +54,9 @@ pub(crate) struct Connection {
     over: SetOnce<()>,
 }
 
-static INHERITED: OnceLock<Inherited> = OnceLock::new();
+/// What a child has from the guardian: its way to make requests, and its mark. The child of a fork server begins with those
+/// of its server, and is given its own.
+static INHERITED: Mutex<Option<(Arc<OwnedFd>, u64)>> = Mutex::new(None);
 static CURRENT: Mutex<Option<Arc<Connection>>> = Mutex::new(None);
 /// Held while a guardian is started, so that there are never two of them.
 static STARTING: Mutex<()> = Mutex::new(());
@@ -76,28 +69,29 @@ fn current() -> MutexGuard<'static, Option<Arc<Connection>>> {
 pub(crate) fn inherit(membership: &Membership, mark: u64) -> io::Result<()> {
     let requests = sys::take_socket(membership.requests)?;
     containment::inherit(membership.level);
-    // The entry passes here once.
-    let _first = INHERITED.set(Inherited { requests, mark: AtomicU64::new(mark) });
+    adopt(requests, mark);
     Ok(())
 }
 
-/// The child of a fork server has a mark of its own from now on.
-pub(crate) fn adopt_mark(mark: u64) {
-    if let Some(inherited) = INHERITED.get() {
-        inherited.mark.store(mark, Ordering::Relaxed);
-    }
+/// This process makes its requests here from now on, and has this mark.
+pub(crate) fn adopt(requests: OwnedFd, mark: u64) {
+    *inherited() = Some((Arc::new(requests), mark));
 }
 
 /// The socket by which a child makes requests.
-pub(crate) fn own_requests() -> Option<BorrowedFd<'static>> {
-    INHERITED.get().map(|inherited| inherited.requests.as_fd())
+pub(crate) fn own_requests() -> Option<Arc<OwnedFd>> {
+    inherited().as_ref().map(|(requests, _)| Arc::clone(requests))
+}
+
+fn inherited() -> MutexGuard<'static, Option<(Arc<OwnedFd>, u64)>> {
+    INHERITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Way {
     /// The way that is there already. `None` if this is a root that has not started a guardian.
     pub(crate) fn existing() -> Option<Self> {
-        if let Some(Inherited { requests, mark }) = INHERITED.get() {
-            return Some(Self::Child(requests, mark.load(Ordering::Relaxed)));
+        if let Some((requests, mark)) = inherited().clone() {
+            return Some(Self::Child(requests, mark));
         }
         current().clone().map(Self::Root)
     }

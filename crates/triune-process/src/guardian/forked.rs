@@ -1,6 +1,6 @@
 //! Children that a fork server has made: the guardian is their parent already, and takes them in.
 //!
-//! Such a child has run nothing of the program yet. It waits at its gate until it is told its mark, and ends if the gate is
+//! Such a child has run nothing of the program yet. It waits at its gate until it is told its mark and given a way to make requests, and ends if the gate is
 //! closed instead. Until then it counts as something that its fork server has left: see `sweep`.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,19 +17,19 @@ impl Guardian {
         let Ok([channel, handle, gate]) = <[OwnedFd; ADMISSION_DESCRIPTORS]>::try_from(fds) else { return };
         let listed = match self.judge(admission, &handle) {
             Ok(listed) => listed,
-            Err(answer) => {
-                // If it is gone, nobody waits for the answer.
-                let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
-                return;
-            }
+            Err(answer) => return refuse(&channel, &answer),
+        };
+        let (requests, theirs) = match sys::message_pair() {
+            Ok(pair) => pair,
+            Err(error) => return refuse(&channel, &Answer::failed(&error)),
         };
         let mark = tree::random();
         let Admission { owner, pid, grace } = *admission;
         let ward = Ward::new(pid, listed, owner, grace, channel);
         ward.tell(&Answer::Started { pid: listed }, &[handle.as_fd()]);
-        self.wards.insert(mark, ward);
+        self.wards.insert(mark, ward.with_requests(requests));
         // If it has died at the gate, that is its end as any other.
-        let _ended = sys::send_message(gate.as_fd(), &mark.to_le_bytes(), &[]);
+        let _ended = sys::send_message(gate.as_fd(), &mark.to_le_bytes(), &[theirs.as_fd()]);
     }
 
     /// The number of the child in `/proc`, if it is one of ours and there is still somebody whom it is for.
@@ -49,4 +49,9 @@ impl Guardian {
             }
         }
     }
+}
+
+fn refuse(channel: &OwnedFd, answer: &Answer) {
+    // If it is gone, nobody waits for the answer.
+    let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
 }

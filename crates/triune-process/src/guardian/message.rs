@@ -37,7 +37,8 @@ pub(crate) const ORDER_DESCRIPTORS: usize = 5;
 /// How many descriptors come with an admission.
 pub(crate) const ADMISSION_DESCRIPTORS: usize = 3;
 
-/// The child of a fork server that asks to be taken in. It waits at its gate, where it is told its mark.
+/// The child of a fork server that asks to be taken in. It waits at its gate, where it is told its mark, and
+/// given the socket for its own requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
     /// The mark of the child of the guardian that owns it; 0 for the root.
@@ -163,6 +164,10 @@ impl Order {
 }
 
 impl Answer {
+    pub(crate) fn failed(error: &std::io::Error) -> Self {
+        Self::Failed { errno: error.raw_os_error().unwrap_or(0), text: error.to_string() }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Started { pid } => [&[1], &pid.to_le_bytes()[..]].concat(),

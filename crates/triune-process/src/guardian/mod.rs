@@ -38,7 +38,8 @@
 //!    mark, nor children that it owned, nor theirs.
 //! 5. **Numbers are used only for children that are not reaped**, and reaping happens in one place, after the group of
 //!    the child was killed.
-//! 6. **It ends by itself** when it has had no child for a moment, or when the root is gone and everything is swept. A
+//! 6. **A child has a socket of its own to make requests by**, so what it does to it does not concern the others.
+//! 7. **It ends by itself** when it has had no child for a moment, or when the root is gone and everything is swept. A
 //!    request that meets a guardian on its way out gets no answer, and is made again to a new one.
 //!
 //! # Costs
@@ -55,7 +56,7 @@ mod serve;
 mod sweep;
 mod ward;
 
-pub(crate) use client::{Way, adopt_mark, dismiss, inherit, kill_everything, own_requests};
+pub(crate) use client::{Way, adopt, dismiss, inherit, kill_everything, own_requests};
 pub(crate) use message::{Admission, Answer, Command, MAX_INLINE, ORDER_DESCRIPTORS, Order, Request};
 pub(crate) use order::{attempt, check, order, read_order, start, start_fork_server};
 pub(crate) use role::is_guardian;

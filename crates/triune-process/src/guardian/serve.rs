@@ -26,9 +26,6 @@ const AT_A_TIME: usize = 4;
 pub(super) struct Guardian {
     /// The way to the root, and a handle on it, as long as it is there.
     root: Option<(OwnedFd, OwnedFd)>,
-    /// Our end of the socket by which children make requests; they inherit the other one.
-    requests: OwnedFd,
-    inherited: OwnedFd,
     signals: OwnedFd,
     pub(super) wards: BTreeMap<u64, Ward>,
     level: Containment,
@@ -50,23 +47,20 @@ pub(super) struct Guardian {
 #[derive(Clone, Copy)]
 enum Source {
     Signals,
-    Requests,
     Root,
     RootHandle,
     Ward(u64),
+    RequestsOf(u64),
 }
 
 impl Guardian {
     pub(super) fn new(root: OwnedFd, root_handle: OwnedFd, id: u64, level: Containment) -> io::Result<Self> {
         let signals = sys::hear_of_children_only()?;
         sys::become_subreaper()?;
-        let (requests, theirs) = sys::message_pair()?;
         // A hello: the entry was reached, and requests will be answered.
         sys::send_message(root.as_fd(), &[1], &[])?;
         Ok(Self {
             root: Some((root, root_handle)),
-            requests,
-            inherited: sys::inheritable_copy(theirs.as_fd())?,
             signals,
             wards: BTreeMap::new(),
             level,
@@ -99,8 +93,8 @@ impl Guardian {
 
     /// Waits until something happens, or the next deadline.
     fn wait(&self) -> io::Result<Vec<Source>> {
-        let mut sources = vec![Source::Signals, Source::Requests];
-        let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), self.requests.as_fd()];
+        let mut sources = vec![Source::Signals];
+        let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
         if let Some((socket, handle)) = &self.root {
             sources.extend([Source::Root, Source::RootHandle]);
             fds.extend([socket.as_fd(), handle.as_fd()]);
@@ -109,6 +103,10 @@ impl Guardian {
             if let Some(channel) = &ward.channel {
                 sources.push(Source::Ward(*mark));
                 fds.push(channel.as_fd());
+            }
+            if let Some(requests) = &ward.requests {
+                sources.push(Source::RequestsOf(*mark));
+                fds.push(requests.as_fd());
             }
         }
         // What was due when we last looked is done, or waits for something else by now.
@@ -123,10 +121,16 @@ impl Guardian {
         match source {
             // The ends themselves are taken in `settle`.
             Source::Signals => sys::drain_signals(&self.signals),
-            Source::Requests => drop(self.take_requests(None)),
             Source::Root => {
-                if !self.take_requests(Some(())) {
+                if !self.take_requests(None) {
                     self.root_is_gone();
+                }
+            }
+            Source::RequestsOf(mark) => {
+                if !self.take_requests(Some(mark))
+                    && let Some(ward) = self.wards.get_mut(&mark)
+                {
+                    ward.requests = None;
                 }
             }
             Source::RootHandle => {
@@ -145,16 +149,16 @@ impl Guardian {
         }
     }
 
-    /// Takes requests, from the root or from the children. False if the root has closed its end.
-    fn take_requests(&mut self, of_root: Option<()>) -> bool {
+    /// Takes requests, from the child with this mark or from the root. False if it has closed its end.
+    fn take_requests(&mut self, of: Option<u64>) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut open = true;
         for _ in 0..AT_A_TIME {
-            let socket = match (of_root, &self.root) {
-                (None, _) => &self.requests,
-                (Some(()), Some((socket, _))) => socket,
-                (Some(()), None) => break,
+            let socket = match of {
+                None => self.root.as_ref().map(|(socket, _)| socket),
+                Some(mark) => self.wards.get(&mark).and_then(|ward| ward.requests.as_ref()),
             };
+            let Some(socket) = socket else { break };
             match sys::receive_message(socket.as_fd(), &mut buffer) {
                 Ok(message) if message.len == 0 => {
                     open = false;
@@ -192,8 +196,7 @@ impl Guardian {
         };
         let streams = Streams { stdin, stdout, stderr, forks };
         if let Err((channel, error)) = self.spawn(order, channel, streams, &folder) {
-            let errno = error.raw_os_error().unwrap_or(0);
-            let answer = Answer::Failed { errno, text: error.to_string() };
+            let answer = Answer::failed(&error);
             // If it is gone, nobody waits for the answer.
             let _owner_gone = sys::send_message(channel.as_fd(), &answer.encode(), &[]);
         }
@@ -212,12 +215,15 @@ impl Guardian {
         }
         let mark = tree::random();
         let Order { owner, parent, grace, role, name, env, forks: _ } = order;
-        let membership = Membership {
-            owner: parent,
-            requests: self.inherited.as_raw_fd(),
-            level: self.level,
-            guardian: self.id,
+        let (requests, theirs) = match sys::message_pair() {
+            Ok((ours, theirs)) => match sys::inheritable_copy(theirs.as_fd()) {
+                Ok(theirs) => (ours, theirs),
+                Err(error) => return Err((channel, error)),
+            },
+            Err(error) => return Err((channel, error)),
         };
+        let membership =
+            Membership { owner: parent, requests: theirs.as_raw_fd(), level: self.level, guardian: self.id };
         let marker = Marker { role, parent: std::process::id(), nonce: mark };
         let plan = Plan { name: &name, marker, membership: Some(membership), env, folder: None, streams };
         let started = sys::enter_folder(folder.as_fd()).and_then(|()| plan.start());
@@ -229,7 +235,7 @@ impl Guardian {
         };
         let pid = child.id();
         match self.admit(pid, owner, grace, channel) {
-            Ok(ward) => drop(self.wards.insert(mark, ward)),
+            Ok(ward) => drop(self.wards.insert(mark, ward.with_requests(requests))),
             Err((channel, error)) => {
                 // Not ours to guard without a handle. It dies, and is reaped as a stray.
                 let _ended = sys::signal_number(pid, libc::SIGKILL);

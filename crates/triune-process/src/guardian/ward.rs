@@ -23,6 +23,9 @@ pub(super) struct Ward {
     grace: Duration,
     /// To its owner, as long as there is one.
     pub(super) channel: Option<OwnedFd>,
+    /// Where it makes its own requests, as long as it can. Each child has a socket of its own: what one of them does to it
+    /// does not concern the others.
+    pub(super) requests: Option<OwnedFd>,
     life: Life,
 }
 
@@ -38,7 +41,13 @@ enum Life {
 
 impl Ward {
     pub(super) fn new(pid: u32, listed: u32, owner: u64, grace: Duration, channel: OwnedFd) -> Self {
-        Self { pid, listed, owner, grace, channel: Some(channel), life: Life::Runs { kill_at: None } }
+        let (channel, requests) = (Some(channel), None);
+        Self { pid, listed, owner, grace, channel, requests, life: Life::Runs { kill_at: None } }
+    }
+
+    /// The same, with a way to make requests.
+    pub(super) fn with_requests(self, requests: OwnedFd) -> Self {
+        Self { requests: Some(requests), ..self }
     }
 
     pub(super) fn has_ended(&self) -> bool {

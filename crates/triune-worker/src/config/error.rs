@@ -44,6 +44,8 @@ pub enum ConfigError {
         /// The path of the function.
         job: &'static str,
     },
+    /// A `preload` job for workers that share nothing.
+    PreloadWithoutForkServer,
 }
 
 impl fmt::Display for ConfigError {
@@ -64,6 +66,10 @@ impl fmt::Display for ConfigError {
                 f,
                 "the `{option}` job `{job}` was linked into another image, such as a library loaded at run time; \
                  use a function of the program itself"
+            ),
+            Self::PreloadWithoutForkServer => f.write_str(
+                "only workers of the kind `WorkerKind::ForkServer` share what a `preload` job has loaded; \
+                 choose that kind, or load it in each worker by an `init` job",
             ),
         }
     }

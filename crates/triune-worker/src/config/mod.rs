@@ -5,11 +5,13 @@
 
 mod error;
 mod init;
+mod kind;
 mod retire;
 mod workers;
 
 pub use error::ConfigError;
 pub(crate) use init::Step;
+pub use kind::WorkerKind;
 pub(crate) use retire::Allowance;
 pub use retire::{Retire, after_age, after_jobs, when_rss_above};
 pub(crate) use workers::Settings;

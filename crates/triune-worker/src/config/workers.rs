@@ -5,7 +5,7 @@ use std::time::Duration;
 use triune_process::{Limits, Output, Stdio};
 use triune_scope::sync::CapacityLimiter;
 
-use super::{Allowance, ConfigError, Retire, Step};
+use super::{Allowance, ConfigError, Retire, Step, WorkerKind};
 use crate::job::{Call, Job};
 
 /// How the workers of a pool are made, kept and let go: for [`scope`](crate::scope) and
@@ -25,6 +25,8 @@ use crate::job::{Call, Job};
 #[derive(Debug, Clone)]
 #[must_use = "give it to `worker::scope` or to `worker::configure_default`"]
 pub struct Workers {
+    kind: WorkerKind,
+    preload: Option<Call>,
     init: Option<Call>,
     retire: Retire,
     idle_timeout: Duration,
@@ -40,6 +42,8 @@ impl Workers {
     /// Workers that live until their pool ends, or were idle for ten minutes.
     pub fn new() -> Self {
         Self {
+            kind: WorkerKind::Spawn,
+            preload: None,
             init: None,
             retire: Retire::default(),
             idle_timeout: Duration::from_secs(600),
@@ -50,6 +54,34 @@ impl Workers {
             memory_max: None,
             stdio: Stdio::new(),
         }
+    }
+
+    /// How the processes of the workers come to be. Default: [`WorkerKind::Spawn`].
+    ///
+    /// ```
+    /// use triune_worker::{WorkerKind, Workers, job, set_state};
+    ///
+    /// fn load_model(path: String) {
+    ///     set_state(std::fs::read(path).unwrap_or_default());
+    /// }
+    ///
+    /// let workers = Workers::new().kind(WorkerKind::ForkServer).preload(job!(load_model("model.bin".to_owned())));
+    /// # drop(workers);
+    /// ```
+    pub fn kind(mut self, kind: WorkerKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Runs this job once in the fork server of the pool, before there are workers: all of them share what it leaves behind
+    /// (statics, [`set_state`](crate::set_state), open files), and none gets a copy of what it does not change. What it
+    /// returns is ignored. Only for [`WorkerKind::ForkServer`], which says what it must not do.
+    ///
+    /// If it fails, panics or dies, or leaves a thread behind, the job that needed a worker fails with
+    /// [`RunError::Init`](crate::RunError::Init), and the next one tries again with a new fork server.
+    pub fn preload<O>(mut self, job: Job<O>) -> Self {
+        self.preload = Some(job.call);
+        self
     }
 
     /// Runs this job once in each worker before its first job, for instance to load what all jobs need and to keep it
@@ -144,11 +176,17 @@ impl Workers {
         self.retire.validate()?;
         let ask = self.retire.ask()?;
         let init = self.init.as_ref().map(|call| Step::new("init", call)).transpose()?;
+        let preload = self.preload.as_ref().map(|call| Step::new("preload", call)).transpose()?;
+        if preload.is_some() && !matches!(self.kind, WorkerKind::ForkServer) {
+            return Err(ConfigError::PreloadWithoutForkServer);
+        }
         let limits = match self.memory_max {
             Some(bytes) => self.limits.memory(bytes),
             None => self.limits,
         };
         Ok(Settings {
+            kind: self.kind,
+            preload,
             limits,
             init,
             ask,
@@ -172,6 +210,9 @@ impl Default for Workers {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub(crate) kind: WorkerKind,
+    /// Only with [`WorkerKind::ForkServer`].
+    pub(crate) preload: Option<Step>,
     pub(crate) limits: Limits,
     pub(crate) init: Option<Step>,
     /// The jobs that a worker is asked after each job, whether it retires.

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, SetOnce};
+use triune_process::Process;
 use triune_scope::sync::{AcquireError, Borrower, CapacityLimiter, Token};
 use triune_scope::{Cancelled, Run};
 
@@ -34,6 +35,7 @@ pub(crate) use state::{Closing, Policy};
 use crate::ambient::default_limiter;
 use crate::config::Settings;
 use crate::failure::{CloseError, WorkerFailure, WorkerFailureKind};
+use crate::launch::{self, Launcher};
 use crate::limited::Limited;
 use crate::statistics::Statistics;
 use crate::supervise::supervise;
@@ -46,10 +48,11 @@ pub(crate) struct PoolCore {
     /// Fair: a token that is given back goes to the call that has waited longest.
     limiter: CapacityLimiter,
     pub(crate) limited: Limited,
+    pub(crate) launcher: Box<dyn Launcher>,
     state: Mutex<State>,
     /// Set when nobody is admitted any more.
     closed: SetOnce<()>,
-    /// Told when the last worker is gone.
+    /// Told when the last worker or the fork server is gone, and when the pool closes.
     empty: Notify,
 }
 
@@ -66,6 +69,7 @@ impl PoolCore {
         Arc::new(Self {
             limiter: settings.limiter.clone().unwrap_or_else(default_limiter),
             limited: Limited::new(settings.limits.clone()),
+            launcher: launch::of(&settings),
             state: Mutex::new(State::new(Arc::clone(&settings))),
             settings,
             closed: SetOnce::new(),
@@ -156,12 +160,12 @@ impl PoolCore {
 
     /// The worker is reaped: its place is free. One that had come up is replaced if the pool is to be kept warm.
     pub(crate) fn bury(self: &Arc<Self>, worker: &Worker) {
-        let (rest, is_empty) = {
+        let (rest, is_vacant) = {
             let mut state = self.state();
-            (state.bury(worker.id), state.is_empty())
+            (state.bury(worker.id), state.is_vacant())
         };
         drop(rest);
-        if is_empty {
+        if is_vacant {
             self.empty.notify_waiters();
         }
         // One that never came up would fail again, and again.
@@ -170,8 +174,28 @@ impl PoolCore {
         }
     }
 
-    pub(crate) fn note(&self, worker: &Worker, what: WorkerFailureKind) {
-        let failure = WorkerFailure::new(&worker.name, worker.pid(), what);
+    /// A process beside the workers begins, for which the pool waits as for them.
+    pub(crate) fn server_begins(&self) {
+        self.state().server_begins();
+    }
+
+    /// It is reaped.
+    pub(crate) fn server_ended(&self) {
+        self.state().server_ended();
+        self.empty.notify_waiters();
+    }
+
+    /// Waits until no worker is left, nor will there be another one soon.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn needs_no_server(&self) {
+        self.when(State::needs_no_server).await;
+    }
+
+    pub(crate) fn note(&self, process: &Process, what: WorkerFailureKind) {
+        let failure = WorkerFailure::new(process.name(), process.pid(), what);
         tracing::warn!(%failure, "a worker did not behave");
         self.state().note(failure);
     }
@@ -190,6 +214,7 @@ impl PoolCore {
     pub(crate) fn abandon(&self) -> bool {
         let (leaving, had_workers) = self.state().abandon();
         let_go(&leaving);
+        self.empty.notify_waiters();
         had_workers
     }
 
@@ -199,6 +224,7 @@ impl PoolCore {
         let _already_closed = self.closed.set(());
         let leaving = self.state().close(closing);
         let_go(&leaving);
+        self.empty.notify_waiters();
     }
 
     /// Whether calls that lost their worker have lost it to the end of the pool.
@@ -212,16 +238,21 @@ impl PoolCore {
     ///
     /// Nothing is lost.
     pub(crate) async fn emptied(&self) -> Option<CloseError> {
+        self.when(State::is_empty).await;
+        self.state().take_failures().into_error()
+    }
+
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    async fn when(&self, is_so: fn(&State) -> bool) {
         loop {
-            let mut empty = std::pin::pin!(self.empty.notified());
-            empty.as_mut().enable();
-            {
-                let mut state = self.state();
-                if state.is_empty() {
-                    return state.take_failures().into_error();
-                }
+            let mut news = std::pin::pin!(self.empty.notified());
+            news.as_mut().enable();
+            if is_so(&self.state()) {
+                return;
             }
-            empty.await;
+            news.await;
         }
     }
 

@@ -87,7 +87,7 @@ impl PoolCore {
         };
         // A pool that closes at once kills it, and then the answer is missed by nobody.
         if failure.is_some() || !worker.is_doomed() {
-            self.note(worker, WorkerFailureKind::Retire { job: step.name, failure });
+            self.note(&connection.process, WorkerFailureKind::Retire { job: step.name, failure });
         }
         true
     }

@@ -66,6 +66,8 @@ pub(super) struct State {
     idle: Vec<Arc<Worker>>,
     /// How many slots are in [`Phase::Warming`].
     warming: usize,
+    /// How many processes there are beside the workers.
+    servers: usize,
     next_id: u64,
     closed: bool,
     /// Workers leave after their job, but jobs that come are still run.
@@ -133,6 +135,7 @@ impl State {
             slots: BTreeMap::new(),
             idle: Vec::new(),
             warming: 0,
+            servers: 0,
             next_id: 0,
             closed: false,
             abandoned: false,
@@ -337,8 +340,27 @@ impl State {
         std::mem::take(&mut self.failures)
     }
 
+    /// Whether there is no process of the pool.
     pub(super) fn is_empty(&self) -> bool {
+        self.is_vacant() && self.servers == 0
+    }
+
+    /// Whether there is no worker.
+    pub(super) fn is_vacant(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Whether there is no worker, and a next one is not to be expected.
+    pub(super) fn needs_no_server(&self) -> bool {
+        self.is_vacant() && (self.closed || self.abandoned)
+    }
+
+    pub(super) fn server_begins(&mut self) {
+        self.servers += 1;
+    }
+
+    pub(super) fn server_ended(&mut self) {
+        self.servers -= 1;
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use triune::prelude::*;
 use triune::sync::CapacityLimiter;
-use triune::worker::{self, RunError, Workers};
+use triune::worker::{self, RunError};
 use triune::{CancelScope, Outcome};
 use triune_testing::ProcessInfo;
 
-use super::support::{Gate, gone_soon, guarded, kill_and_wait, pass, pool_becomes, process_number, spin};
+use super::support::{
+    Gate, gone_soon, guarded_by_kind, kill_and_wait, pass, pool_becomes, process_number, spin, workers,
+};
 
 /// What a call says when the scope around it was cancelled.
 #[track_caller]
@@ -29,7 +31,7 @@ fn assert_cancelled<T: std::fmt::Debug>(outcome: Outcome<Result<T, RunError>>) {
 
 #[test]
 fn a_cancelled_call_returns_when_its_process_is_dead_and_reaped() {
-    guarded("cancel", async || {
+    guarded_by_kind("cancel", async || {
         let gate = Gate::new()?;
         for _ in 0..5 {
             let scope = CancelScope::new();
@@ -62,7 +64,7 @@ fn leave() {
 
 #[test]
 fn a_dropped_call_kills_at_once_and_the_run_reaps() {
-    guarded("drop", async || {
+    guarded_by_kind("drop", async || {
         let gate = Gate::new()?;
         let mut call = Box::pin(worker::run(spin::with(gate.path())));
         let mut arrival = None;
@@ -85,7 +87,7 @@ fn a_dropped_call_kills_at_once_and_the_run_reaps() {
 
 #[test]
 fn an_uncancellable_job_ends_before_its_caller_sees_the_cancel() {
-    guarded("uncancellable", async || {
+    guarded_by_kind("uncancellable", async || {
         let gate = Gate::new()?;
         let scope = CancelScope::new();
         nursery(async |n| {
@@ -114,7 +116,7 @@ fn an_uncancellable_job_ends_before_its_caller_sees_the_cancel() {
 
 #[test]
 fn an_uncancellable_job_without_a_caller_runs_on_and_keeps_its_place() {
-    guarded("without a caller", async || {
+    guarded_by_kind("without a caller", async || {
         let gate = Gate::new()?;
         let limit = worker::statistics().limit;
         let mut arrivals = Vec::new();
@@ -150,7 +152,7 @@ fn an_uncancellable_job_without_a_caller_runs_on_and_keeps_its_place() {
 
 #[test]
 fn a_job_that_was_cancelled_while_it_waited_never_starts() {
-    guarded("waiting", async || {
+    guarded_by_kind("waiting", async || {
         let gate = Gate::new()?;
         let scope = CancelScope::new();
         let limit = u32::try_from(worker::statistics().limit)?;
@@ -180,7 +182,7 @@ fn a_job_that_was_cancelled_while_it_waited_never_starts() {
 
 #[test]
 fn a_call_in_a_cancelled_scope_starts_nothing() {
-    guarded("entry", async || {
+    guarded_by_kind("entry", async || {
         let scope = CancelScope::new();
         scope.cancel("before it began");
         assert_cancelled(
@@ -194,7 +196,7 @@ fn a_call_in_a_cancelled_scope_starts_nothing() {
 
 #[test]
 fn a_cancel_while_the_worker_starts_leaves_no_process() {
-    guarded("starting", async || {
+    guarded_by_kind("starting", async || {
         // Each round cancels one turn of the event loop later than the one before.
         for turns in 0..40 {
             let scope = CancelScope::new();
@@ -223,7 +225,7 @@ fn a_cancel_while_the_worker_starts_leaves_no_process() {
 
 #[test]
 fn the_cancel_of_one_job_leaves_the_others_alone() {
-    guarded("others", async || {
+    guarded_by_kind("others", async || {
         if worker::statistics().limit < 2 {
             return Ok(()); // One core, one worker.
         }
@@ -249,7 +251,7 @@ fn the_cancel_of_one_job_leaves_the_others_alone() {
 // trio-parallel 23
 #[test]
 fn a_deadline_ends_a_job_that_may_be_cancelled_and_waits_for_one_that_may_not() {
-    guarded("deadline", async || {
+    guarded_by_kind("deadline", async || {
         let gate = Gate::new()?;
         let soon = || Instant::now() + Duration::from_millis(30);
         nursery(async |n| {
@@ -288,7 +290,7 @@ fn a_deadline_ends_a_job_that_may_be_cancelled_and_waits_for_one_that_may_not() 
 // trio-parallel 26
 #[test]
 fn a_cancel_at_the_moment_of_sending_leaves_a_worker_that_never_got_the_job_or_none() {
-    guarded("sending", async || {
+    guarded_by_kind("sending", async || {
         let gate = Gate::new()?;
         let mut killed = 0;
         // Each round cancels one turn of the event loop later than the one before.
@@ -316,9 +318,9 @@ fn a_cancel_at_the_moment_of_sending_leaves_a_worker_that_never_got_the_job_or_n
 // trio-parallel 28
 #[test]
 fn a_job_that_no_worker_reads_can_be_cancelled_before_it_is_sent_again() {
-    guarded("sent again", async || {
+    guarded_by_kind("sent again", async || {
         let gate = Gate::new()?;
-        worker::scope(Workers::new().limiter(&CapacityLimiter::new(3)), async |pool| {
+        worker::scope(workers().limiter(&CapacityLimiter::new(3)), async |pool| {
             let workers = nursery(async |n| {
                 let mut arrivals = Vec::new();
                 for ticket in 0..3 {

@@ -7,9 +7,9 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use triune::prelude::*;
 use triune::wire::Payload;
-use triune::worker::{self, Part, RunError, Shared, Workers};
+use triune::worker::{self, Part, RunError, Shared};
 
-use super::support::{Gate, guarded, wait_at};
+use super::support::{Gate, guarded, wait_at, workers};
 
 #[triune::job]
 fn sum(numbers: Shared<u64>, from: usize, to: usize) -> (u32, u64) {
@@ -57,7 +57,7 @@ fn shared_memory_is_given_back() {
     guarded("given back", async || {
         let before = std::fs::read_dir("/proc/self/fd")?.count();
         for _ in 0..3 {
-            worker::scope(Workers::new(), async |pool| {
+            worker::scope(workers(), async |pool| {
                 for number in 0..20 {
                     let (_, first) = pool.run(sum::with(Shared::new(&[number])?, 0, 1)).await?;
                     assert_eq!(first, number);

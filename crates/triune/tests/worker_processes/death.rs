@@ -9,12 +9,12 @@ use triune::worker::{self, RunError};
 use triune_testing::{ProcessInfo, wait_until};
 
 use super::support::{
-    Gate, SOON, gone_soon, guarded, kill, kill_and_wait, pass, pool_becomes, process_number, spin,
+    Gate, SOON, gone_soon, guarded_by_kind, kill, kill_and_wait, pass, pool_becomes, process_number, spin,
 };
 
 #[test]
 fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another() {
-    guarded("kill busy", async || {
+    guarded_by_kind("kill busy", async || {
         let gate = Gate::new()?;
         nursery(async |n| {
             let call = n.spawn(async { Ok(worker::run(spin::with(gate.path())).await) });
@@ -37,7 +37,7 @@ fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another()
 
 #[test]
 fn an_idle_worker_that_is_killed_is_replaced_without_a_word() {
-    guarded("kill idle", async || {
+    guarded_by_kind("kill idle", async || {
         for round in 0..10 {
             let pid = worker::run(process_number::with()).await?;
             let process = ProcessInfo::of(pid).expect("it is idle");
@@ -69,7 +69,7 @@ fn leave(how: String) -> u8 {
 
 #[test]
 fn a_job_that_ends_its_process_is_a_typed_error_whatever_the_code() {
-    guarded("exit", async || {
+    guarded_by_kind("exit", async || {
         for (how, code, signal) in
             [("exit 0", Some(0), None), ("exit 3", Some(3), None), ("abort", None, Some(6))]
         {
@@ -92,7 +92,7 @@ fn overflow(depth: u64) -> u64 {
 
 #[test]
 fn a_stack_overflow_takes_only_the_worker() {
-    guarded("stack overflow", async || {
+    guarded_by_kind("stack overflow", async || {
         let error = worker::run(overflow::with(0)).await.expect_err("no stack is that large");
         assert!(error.is_worker_death(), "{error:?}");
         worker::run(process_number::with()).await?;
@@ -112,7 +112,7 @@ fn parent_of_a_busy_worker() {
 
 #[test]
 fn a_busy_worker_dies_with_its_parent() {
-    guarded("parent killed", async || {
+    guarded_by_kind("parent killed", async || {
         let gate = Gate::new()?;
         #[expect(clippy::disallowed_methods, reason = "a root of its own, which is killed as a shell would")]
         let mut parent = Command::new(std::env::current_exe()?)
@@ -136,7 +136,7 @@ fn a_busy_worker_dies_with_its_parent() {
 // trio-parallel 42
 #[test]
 fn of_the_idle_workers_those_that_died_are_dropped_and_the_others_kept() {
-    guarded("prune", async || {
+    guarded_by_kind("prune", async || {
         if worker::statistics().limit < 2 {
             return Ok(()); // One core, one worker.
         }

@@ -7,10 +7,10 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use triune::__private::RuntimeConfig;
 use triune::prelude::*;
-use triune::worker::{self, DeathCause, Output, Workers, set_state};
+use triune::worker::{self, DeathCause, Output, set_state};
 use triune_testing::{LeakGuard, ProcessInfo};
 
-use super::support::{Gate, guarded, pass, process_number, spin};
+use super::support::{Gate, guarded, pass, process_number, spin, workers};
 
 fn send(process: &ProcessInfo, signal: Signal) {
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).expect("a process number");
@@ -49,7 +49,7 @@ fn outputs() -> Vec<std::path::PathBuf> {
 #[test]
 fn standard_input_is_empty_and_the_outputs_are_those_of_the_parent() {
     guarded("streams", async || {
-        worker::scope(Workers::new().stderr(Output::Inherit), async |pool| {
+        worker::scope(workers().stderr(Output::Inherit), async |pool| {
             assert_eq!(pool.run(standard_streams::with()).await?, (Vec::new(), outputs()));
             Ok(())
         })
@@ -107,7 +107,7 @@ fn sigterm_ends_a_busy_worker_unless_its_init_has_taken_the_signal() {
             Ok(())
         })
         .await?;
-        worker::scope(Workers::new().init(catch_sigterm::with()), async |pool| {
+        worker::scope(workers().init(catch_sigterm::with()), async |pool| {
             nursery(async |n| {
                 let run = pool.run(pass::with(gate.path(), 0));
                 let call = n.spawn(async { Ok(run.await?) });

@@ -4,11 +4,9 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use triune::prelude::*;
-use triune::worker::{
-    self, DeathCause, Enforce, Enforcement, Limit, Limits, LimitsError, RunError, Shared, Workers,
-};
+use triune::worker::{self, DeathCause, Enforce, Enforcement, Limit, Limits, LimitsError, RunError, Shared};
 
-use super::support::{guarded, process_number};
+use super::support::{guarded_by_kind, process_number, workers};
 
 const MIB: u64 = 1 << 20;
 
@@ -65,8 +63,8 @@ fn cause(error: &RunError) -> DeathCause {
 
 #[test]
 fn a_job_that_eats_memory_dies_of_its_limit_and_the_next_one_runs() {
-    guarded("memory", async || {
-        worker::scope(Workers::new().memory_max(64 * MIB).limits(limits()), async |pool| {
+    guarded_by_kind("memory", async || {
+        worker::scope(workers().memory_max(64 * MIB).limits(limits()), async |pool| {
             assert_eq!(pool.run(allocate::with(16 * MIB)).await?, 16 * MIB);
             let error = pool.run(allocate::with(256 * MIB)).await.expect_err("it is too much");
             assert_eq!(cause(&error), DeathCause::OutOfMemory, "{error:?}");
@@ -83,9 +81,9 @@ fn a_job_that_eats_memory_dies_of_its_limit_and_the_next_one_runs() {
 
 #[test]
 fn each_job_has_its_processor_time_for_itself() {
-    guarded("cpu", async || {
+    guarded_by_kind("cpu", async || {
         let limits = limits().cpu_time(Duration::from_secs(1));
-        worker::scope(Workers::new().limits(limits), async |pool| {
+        worker::scope(workers().limits(limits), async |pool| {
             for _ in 0..3 {
                 assert!(pool.run(burn::with(700)).await? >= 700, "three of them would be too much together");
             }
@@ -101,9 +99,9 @@ fn each_job_has_its_processor_time_for_itself() {
 
 #[test]
 fn what_a_limit_forbids_fails_in_the_job_as_an_error_of_its_own() {
-    guarded("errors", async || {
+    guarded_by_kind("errors", async || {
         let limits = limits().open_files(40).no_network().no_programs();
-        worker::scope(Workers::new().limits(limits), async |pool| {
+        worker::scope(workers().limits(limits), async |pool| {
             assert_eq!(pool.run(open_files::with(10)).await?, 10);
             let files = pool.run(open_files::with(100)).await.expect_err("too many");
             assert!(files.is_app() && files.to_string().contains("open files"), "{files}");
@@ -123,14 +121,14 @@ fn what_a_limit_forbids_fails_in_the_job_as_an_error_of_its_own() {
 
 #[test]
 fn a_job_reaches_only_the_paths_of_its_pool() {
-    guarded("paths", async || {
+    guarded_by_kind("paths", async || {
         let folder = tempfile::tempdir()?;
         let text = |name: &str| folder.path().join(name).to_str().expect("the path is text").to_owned();
         std::fs::create_dir(text("allowed"))?;
         std::fs::write(text("allowed/file"), "words")?;
         std::fs::write(text("secret"), "key")?;
         let limits = limits().read_only(text("allowed")).enforce(Enforce::BestEffort);
-        worker::scope(Workers::new().limits(limits), async |pool| {
+        worker::scope(workers().limits(limits), async |pool| {
             assert_eq!(pool.run(read::with(text("allowed/file"))).await?, 5);
             let report = pool.limits_report().expect("a worker was up");
             if report.get(Limit::Paths) == Some(Enforcement::Unsupported) {
@@ -153,15 +151,15 @@ fn first(shared: Shared<u32>) -> u32 {
 
 #[test]
 fn shared_memory_is_counted_by_no_limit_and_out_of_reach_with_other_paths() {
-    guarded("shared", async || {
+    guarded_by_kind("shared", async || {
         let shared = Shared::new(&vec![7_u32; 32 << 20])?; // 128 MiB
-        worker::scope(Workers::new().memory_max(64 * MIB), async |pool| {
+        worker::scope(workers().memory_max(64 * MIB), async |pool| {
             assert_eq!(pool.run(first::with(shared.clone())).await?, 7);
             Ok(())
         })
         .await?;
         let limits = limits().no_paths().enforce(Enforce::BestEffort);
-        worker::scope(Workers::new().limits(limits), async |pool| {
+        worker::scope(workers().limits(limits), async |pool| {
             let outcome = pool.run(first::with(shared.clone())).await;
             let report = pool.limits_report().expect("a worker was up");
             if report.get(Limit::Paths) != Some(Enforcement::Unsupported) {
@@ -177,11 +175,11 @@ fn shared_memory_is_counted_by_no_limit_and_out_of_reach_with_other_paths() {
 
 #[test]
 fn a_required_limit_that_does_not_hold_is_a_start_error_that_names_it_and_the_remedy() {
-    guarded("required", async || {
+    guarded_by_kind("required", async || {
         for (asked, named) in
             [(limits().cores([4000]), "cores: unsupported"), (limits().memory(4096), "allow more")]
         {
-            worker::scope(Workers::new().limits(asked.clone()), async |pool| {
+            worker::scope(workers().limits(asked.clone()), async |pool| {
                 let error = pool.run(process_number::with()).await.expect_err("it is required");
                 let RunError::Start { error: start, .. } = &error else { panic!("{error:?}") };
                 let limit = start.source().and_then(|error| error.downcast_ref::<LimitsError>());
@@ -192,7 +190,7 @@ fn a_required_limit_that_does_not_hold_is_a_start_error_that_names_it_and_the_re
                 Ok(())
             })
             .await?;
-            let best_effort = Workers::new().limits(asked.enforce(Enforce::BestEffort));
+            let best_effort = workers().limits(asked.enforce(Enforce::BestEffort));
             worker::scope(best_effort, async |pool| {
                 pool.run(process_number::with()).await?;
                 assert!(!pool.limits_report().expect("a worker was up").is_enforced());
@@ -206,19 +204,16 @@ fn a_required_limit_that_does_not_hold_is_a_start_error_that_names_it_and_the_re
 
 #[test]
 fn a_cancel_is_not_slower_under_limits() {
-    guarded("cancel", async || {
-        worker::scope(
-            Workers::new().limits(limits().nice(5).cpu_time(Duration::from_secs(60))),
-            async |pool| {
-                let begin = Instant::now();
-                let job = pool.run(burn::with(60_000));
-                let ended = triune::move_on_after(Duration::from_millis(20), job).await;
-                assert!(ended.is_none(), "it was cut off");
-                assert!(begin.elapsed() < Duration::from_secs(10));
-                pool.run(process_number::with()).await?;
-                Ok(())
-            },
-        )
+    guarded_by_kind("cancel", async || {
+        worker::scope(workers().limits(limits().nice(5).cpu_time(Duration::from_secs(60))), async |pool| {
+            let begin = Instant::now();
+            let job = pool.run(burn::with(60_000));
+            let ended = triune::move_on_after(Duration::from_millis(20), job).await;
+            assert!(ended.is_none(), "it was cut off");
+            assert!(begin.elapsed() < Duration::from_secs(10));
+            pool.run(process_number::with()).await?;
+            Ok(())
+        })
         .await
     });
 }

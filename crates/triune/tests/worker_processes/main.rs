@@ -13,6 +13,7 @@ mod cancel;
 mod data;
 mod death;
 mod environment;
+mod forked;
 mod limits;
 mod map;
 mod misbehaviour;

@@ -8,9 +8,9 @@ use std::io::Write as _;
 use std::pin::pin;
 
 use triune::sync::CapacityLimiter;
-use triune::worker::{self, Workers};
+use triune::worker;
 
-use super::support::{Gate, guarded, pass, process_number, spin, wait_at};
+use super::support::{Gate, guarded, pass, process_number, spin, wait_at, workers};
 
 #[triune::job]
 fn echo(number: u64) -> u64 {
@@ -28,7 +28,7 @@ fn results_come_in_the_order_of_the_jobs() {
         let numbers: Vec<u64> = (0..200).collect();
         let echoed = worker::map(numbers.iter().map(|number| echo::with(*number))).collect().await?;
         assert_eq!(echoed, numbers);
-        worker::scope(Workers::new(), async |pool| {
+        worker::scope(workers(), async |pool| {
             let mut echoed =
                 pool.map(numbers.iter().map(|number| echo::with(*number))).unordered().collect().await?;
             echoed.sort_unstable();
@@ -44,7 +44,7 @@ fn results_come_in_the_order_of_the_jobs() {
 fn unordered_results_do_not_wait_for_a_slow_job() {
     guarded("unordered", async || {
         let gate = Gate::new()?;
-        let workers = Workers::new().limiter(&CapacityLimiter::new(2));
+        let workers = workers().limiter(&CapacityLimiter::new(2));
         worker::scope(workers, async |pool| {
             let jobs = [pass::with(gate.path(), 1), process_number::with(), process_number::with()];
             let mut results = pool.map(jobs).unordered();
@@ -111,7 +111,7 @@ fn a_failed_job_is_one_result_and_ends_a_collection() {
 fn dropping_the_stream_kills_what_runs() {
     guarded("dropped", async || {
         let gate = Gate::new()?;
-        worker::scope(Workers::new(), async |pool| {
+        worker::scope(workers(), async |pool| {
             let mut results = pool.map([spin::with(gate.path())]);
             let mut arrival = {
                 let mut next = pin!(results.next());
@@ -168,7 +168,7 @@ fn of_jobs_that_were_sent_together_only_the_one_that_kills_its_worker_is_lost() 
             File::create(&path)?;
             let text = path.to_str().expect("the path of a temporary folder is text").to_owned();
             let limits = worker::Limits::new().core_size(0);
-            worker::scope(Workers::new().limits(limits), async |pool| {
+            worker::scope(workers().limits(limits), async |pool| {
                 let results = pool.map((0..1000).map(|number| note_or_die::with(text.clone(), number)));
                 let results = results.in_flight(64);
                 let mut results = if ordered { results } else { results.unordered() };
@@ -221,7 +221,7 @@ fn jobs_behind_one_that_is_cancelled_never_begin() {
             let gate = Gate::new()?;
             // Well behind the first ones, which show that they are quick.
             let waits = 300 + round;
-            worker::scope(Workers::new().limiter(&CapacityLimiter::new(1)), async |pool| {
+            worker::scope(workers().limiter(&CapacityLimiter::new(1)), async |pool| {
                 let jobs =
                     (0..1000).map(|number| note_or_wait::with(text.clone(), gate.path(), number, waits));
                 let mut results = pool.map(jobs).in_flight(64);
@@ -264,7 +264,7 @@ fn meet(gate: String, number: u32) -> u32 {
 fn one_at_a_time_jobs_may_wait_for_each_other() {
     guarded("batch of one", async || {
         let gate = Gate::new()?;
-        worker::scope(Workers::new().limiter(&CapacityLimiter::new(2)), async |pool| {
+        worker::scope(workers().limiter(&CapacityLimiter::new(2)), async |pool| {
             let jobs = (0..120).map(|number| meet::with(gate.path(), number));
             let mut results = pool.map(jobs).batch(1).in_flight(64);
             let all = async {

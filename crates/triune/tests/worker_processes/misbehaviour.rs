@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::process::{Command, Stdio};
 
-use triune::worker::{self, DeathCause, RunError, Workers};
+use triune::worker::{self, DeathCause, RunError};
 use triune_testing::ProcessInfo;
 
-use super::support::{gone_soon, guarded, process_number};
+use super::support::{gone_soon, guarded_by_kind, process_number, workers};
 
 #[triune::job]
 fn misbehave(how: String) -> u32 {
@@ -52,9 +52,9 @@ impl Drop for Bomb {
 
 #[test]
 fn a_crash_is_told_as_what_it_was_and_the_pool_goes_on() {
-    guarded("crashes", async || {
+    guarded_by_kind("crashes", async || {
         let limits = worker::Limits::new().core_size(0);
-        worker::scope(Workers::new().limits(limits), async |pool| {
+        worker::scope(workers().limits(limits), async |pool| {
             for (how, cause, exit) in [
                 ("segfault", DeathCause::Signal, "killed by SIGSEGV"),
                 ("bus error", DeathCause::Signal, "killed by SIGBUS"),
@@ -100,9 +100,9 @@ fn leave_behind(own_session: bool) -> u32 {
 
 #[test]
 fn a_process_that_a_job_leaves_behind_goes_with_its_worker() {
-    guarded("daemon", async || {
+    guarded_by_kind("daemon", async || {
         let mut left = Vec::new();
-        worker::scope(Workers::new(), async |pool| {
+        worker::scope(workers(), async |pool| {
             for own_session in [false, true] {
                 let pid = pool.run(leave_behind::with(own_session)).await?;
                 left.push(ProcessInfo::of(pid).expect("it sleeps while its worker lives"));
@@ -134,8 +134,8 @@ fn cut_the_link() -> usize {
 
 #[test]
 fn a_job_that_closes_its_link_is_ended_and_the_error_says_so() {
-    guarded("link", async || {
-        worker::scope(Workers::new(), async |pool| {
+    guarded_by_kind("link", async || {
+        worker::scope(workers(), async |pool| {
             let error = pool.run(cut_the_link::with()).await.expect_err("its answer has no way");
             assert!(error.is_worker_death(), "{error:?}");
             let cause = error.death_cause().expect("it died");
@@ -162,8 +162,8 @@ fn talk(bytes: usize) -> usize {
 
 #[test]
 fn a_job_that_talks_much_disturbs_neither_its_answer_nor_the_next_job() {
-    guarded("talk", async || {
-        worker::scope(Workers::new(), async |pool| {
+    guarded_by_kind("talk", async || {
+        worker::scope(workers(), async |pool| {
             for _ in 0..2 {
                 assert_eq!(pool.run(talk::with(300_000)).await?, 300_000);
             }

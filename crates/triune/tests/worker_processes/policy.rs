@@ -5,11 +5,11 @@ use std::time::Duration;
 use triune::prelude::*;
 use triune::sync::CapacityLimiter;
 use triune::worker::{
-    self, CloseError, InitError, RunError, WorkerFailureKind, Workers, after_age, after_jobs, set_state,
+    self, CloseError, InitError, RunError, WorkerFailureKind, after_age, after_jobs, set_state,
     when_rss_above, with_state,
 };
 
-use super::support::{SOON, guarded, process_number};
+use super::support::{SOON, guarded_by_kind, process_number, workers};
 
 struct Count {
     inits: u32,
@@ -34,8 +34,8 @@ fn count() -> (u32, u32, u32) {
 // trio-parallel 46
 #[test]
 fn init_runs_once_in_each_worker_before_its_first_job_and_jobs_see_its_state() {
-    guarded("init", async || {
-        let workers = Workers::new().init(begin::with(1)).retire(after_jobs(2)).warm(1);
+    guarded_by_kind("init", async || {
+        let workers = workers().init(begin::with(1)).retire(after_jobs(2)).warm(1);
         worker::scope(workers, async |pool| {
             let mut seen = Vec::new();
             for _ in 0..4 {
@@ -61,13 +61,13 @@ fn fail_to_begin(how: String) -> std::result::Result<(), std::num::ParseIntError
 
 #[test]
 fn a_failing_init_is_reported_as_what_it_is_to_every_job_that_needs_a_worker() {
-    guarded("init fails", async || {
+    guarded_by_kind("init fails", async || {
         for (how, text) in [
             ("x", "its `init` job failed: invalid digit found in string"),
             ("panic", "its `init` job panicked at "),
             ("die", "it died in its `init` job: worker `worker-1` ("),
         ] {
-            worker::scope(Workers::new().init(fail_to_begin::with(how.into())), async |pool| {
+            worker::scope(workers().init(fail_to_begin::with(how.into())), async |pool| {
                 for _ in 0..2 {
                     let error = pool.run(process_number::with()).await.expect_err("no worker can begin");
                     assert!(error.is_init(), "{error:?}");
@@ -94,8 +94,8 @@ fn a_failing_init_is_reported_as_what_it_is_to_every_job_that_needs_a_worker() {
 
 #[test]
 fn a_warm_worker_whose_init_fails_is_not_started_again_and_again() {
-    guarded("warm init fails", async || {
-        let workers = Workers::new().init(fail_to_begin::with("x".into())).warm(2);
+    guarded_by_kind("warm init fails", async || {
+        let workers = workers().init(fail_to_begin::with("x".into())).warm(2);
         worker::scope(workers, async |pool| {
             let settled = async {
                 while pool.statistics().starting + pool.statistics().dying > 0 {
@@ -114,15 +114,15 @@ fn a_warm_worker_whose_init_fails_is_not_started_again_and_again() {
 // trio-parallel 47, 48
 #[test]
 fn a_worker_retires_after_its_jobs_or_its_age() {
-    guarded("retire", async || {
+    guarded_by_kind("retire", async || {
         for (case, (workers, jobs)) in [
-            (Workers::new().retire(after_jobs(2)), 2),
-            (Workers::new().retire(after_jobs(1) | after_age(SOON)), 1),
-            (Workers::new().retire(after_age(Duration::ZERO)), 1),
-            (Workers::new().retire(when_rss_above(1)), 1),
-            (Workers::new().retire(when_rss_above(u64::MAX)), 4),
+            (workers().retire(after_jobs(2)), 2),
+            (workers().retire(after_jobs(1) | after_age(SOON)), 1),
+            (workers().retire(after_age(Duration::ZERO)), 1),
+            (workers().retire(when_rss_above(1)), 1),
+            (workers().retire(when_rss_above(u64::MAX)), 4),
             // One at a time: else the next job would not wait for the answer, and get another worker.
-            (Workers::new().retire(has_done_three::with()).limiter(&CapacityLimiter::new(1)), 3),
+            (workers().retire(has_done_three::with()).limiter(&CapacityLimiter::new(1)), 3),
         ]
         .into_iter()
         .enumerate()
@@ -163,9 +163,9 @@ fn never_answers(gate: String) -> bool {
 // trio-parallel 50
 #[test]
 fn the_caller_has_its_result_before_the_worker_is_asked_whether_it_retires() {
-    guarded("off the path", async || {
+    guarded_by_kind("off the path", async || {
         let gate = super::support::Gate::new()?;
-        let workers = Workers::new().retire(never_answers::with(gate.path()));
+        let workers = workers().retire(never_answers::with(gate.path()));
         worker::scope(workers, async |pool| {
             let pid = pool.run(process_number::with()).await?;
             let asked = gate.arrival().await?;
@@ -191,9 +191,9 @@ fn die_in_retire() -> bool {
 // trio-parallel 51, 52: told at the end of the scope, with what it is; the next job is not harmed.
 #[test]
 fn a_failing_retire_is_reported_when_the_scope_ends_and_costs_no_job() {
-    guarded("retire fails", async || {
+    guarded_by_kind("retire fails", async || {
         for (retire, dies) in [(fail_to_retire::with(), false), (die_in_retire::with(), true)] {
-            let end = worker::scope(Workers::new().retire(retire), async |pool| {
+            let end = worker::scope(workers().retire(retire), async |pool| {
                 let first = pool.run(process_number::with()).await?;
                 assert_ne!(pool.run(process_number::with()).await?, first);
                 Ok(())
@@ -226,8 +226,8 @@ async fn becomes_empty(pool: &worker::Pool) -> Result {
 // trio-parallel 41, 43, 58
 #[test]
 fn an_idle_worker_leaves_after_its_timeout_in_good_order() {
-    guarded("idle", async || {
-        worker::scope(Workers::new().idle_timeout(Duration::from_millis(30)), async |pool| {
+    guarded_by_kind("idle", async || {
+        worker::scope(workers().idle_timeout(Duration::from_millis(30)), async |pool| {
             for _ in 0..2 {
                 pool.run(process_number::with()).await?;
                 becomes_empty(&pool).await?;
@@ -236,7 +236,7 @@ fn an_idle_worker_leaves_after_its_timeout_in_good_order() {
             Ok(())
         })
         .await?;
-        worker::scope(Workers::new().idle_timeout(Duration::MAX).grace_period(Duration::MAX), async |pool| {
+        worker::scope(workers().idle_timeout(Duration::MAX).grace_period(Duration::MAX), async |pool| {
             pool.run(process_number::with()).await.map(drop).map_err(Into::into)
         })
         .await
@@ -246,8 +246,8 @@ fn an_idle_worker_leaves_after_its_timeout_in_good_order() {
 // trio-parallel 45
 #[test]
 fn without_idle_time_each_job_has_a_process_of_its_own() {
-    guarded("no idle time", async || {
-        worker::scope(Workers::new().idle_timeout(Duration::ZERO), async |pool| {
+    guarded_by_kind("no idle time", async || {
+        worker::scope(workers().idle_timeout(Duration::ZERO), async |pool| {
             let mut pids = std::collections::BTreeSet::new();
             for _ in 0..3 {
                 pids.insert(pool.run(process_number::with()).await?);
@@ -262,8 +262,8 @@ fn without_idle_time_each_job_has_a_process_of_its_own() {
 // trio-parallel 44
 #[test]
 fn a_job_never_meets_a_worker_that_is_timing_out() {
-    guarded("timing out", async || {
-        worker::scope(Workers::new().idle_timeout(Duration::from_millis(1)), async |pool| {
+    guarded_by_kind("timing out", async || {
+        worker::scope(workers().idle_timeout(Duration::from_millis(1)), async |pool| {
             for round in 0..100_u64 {
                 pool.run(process_number::with()).await?;
                 // Around the moment of the timeout, a little earlier or later each time.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use triune::prelude::*;
 use triune::sync::CapacityLimiter;
-use triune::worker::{self, CloseError, ConfigError, Pool, RunError, WorkerFailureKind, Workers, after_jobs};
+use triune::worker::{self, CloseError, ConfigError, Pool, RunError, WorkerFailureKind, after_jobs};
 use triune::{CancelScope, Outcome};
 
-use super::support::{Gate, guarded, pass, process_number, spin};
+use super::support::{Gate, guarded, pass, process_number, spin, workers};
 
 async fn here() -> Result<u32> {
     Ok(worker::run(process_number::with()).await?)
@@ -25,10 +25,10 @@ async fn within(pool: &Pool) -> Result<u32> {
 fn the_innermost_scope_counts_and_no_worker_is_shared() {
     guarded("nested", async || {
         let default = here().await?;
-        let (outer, inner) = worker::scope(Workers::new(), async |outer_pool| {
+        let (outer, inner) = worker::scope(workers(), async |outer_pool| {
             let outer = here().await?;
             assert_eq!(within(&outer_pool).await?, outer, "the handle is the same pool");
-            let inner = worker::scope(Workers::new().retire(after_jobs(1)), async |inner_pool| {
+            let inner = worker::scope(workers().retire(after_jobs(1)), async |inner_pool| {
                 let first = here().await?;
                 assert_ne!(within(&inner_pool).await?, first, "each of its workers does one job");
                 assert_eq!(within(&outer_pool).await?, outer, "a handle goes before the place");
@@ -55,7 +55,7 @@ fn a_task_uses_the_pool_of_the_place_where_its_nursery_was_opened() {
         let default = here().await?;
         nursery(async |outside| {
             let (go, wait) = tokio::sync::oneshot::channel();
-            worker::scope(Workers::new(), async |pool| {
+            worker::scope(workers(), async |pool| {
                 let mine = within(&pool).await?;
                 nursery(async |inside| {
                     assert_eq!(outside.run_in_worker(process_number::with()).await?, default);
@@ -87,7 +87,7 @@ fn a_task_uses_the_pool_of_the_place_where_its_nursery_was_opened() {
 #[test]
 fn after_the_scope_its_workers_are_gone_and_its_handle_is_closed() {
     guarded("after", async || {
-        let (pool, pids) = worker::scope(Workers::new().warm(2), async |pool| {
+        let (pool, pids) = worker::scope(workers().warm(2), async |pool| {
             let pid = within(&pool).await?;
             assert_eq!(pool.statistics().started, 2, "those that were started ahead are used");
             Ok((pool, pid))
@@ -130,7 +130,7 @@ fn a_scope_waits_for_running_jobs_and_refuses_those_that_wait_for_a_place() {
         let gate = Gate::new()?;
         let limiter = CapacityLimiter::new(1);
         nursery(async |n| {
-            let (pool, end, scope) = lent_pool!(n, Workers::new().limiter(&limiter));
+            let (pool, end, scope) = lent_pool!(n, workers().limiter(&limiter));
             let run = pool.run(pass::with(gate.path(), 1));
             let running = n.spawn(async { Ok(run.await?) });
             let arrival = gate.arrival().await?;
@@ -161,7 +161,7 @@ fn a_cancel_makes_the_end_of_a_scope_short() {
         nursery(async |n| {
             let (lend, lent) = tokio::sync::oneshot::channel();
             let scope = n.spawn(async {
-                let scope = worker::scope(Workers::new(), async |pool| {
+                let scope = worker::scope(workers(), async |pool| {
                     lend.send(pool).expect("the test waits for it");
                     Ok(())
                 });
@@ -190,7 +190,7 @@ fn a_cancelled_scope_kills_the_jobs_of_others_and_returns() {
         nursery(async |n| {
             let (lend, lent) = tokio::sync::oneshot::channel();
             let scope = n.spawn(async {
-                let scope = worker::scope(Workers::new(), async |pool| {
+                let scope = worker::scope(workers(), async |pool| {
                     lend.send(pool).expect("the test waits for it");
                     triune::sleep_forever().await?;
                     Ok(())
@@ -219,7 +219,7 @@ fn a_cancelled_scope_kills_the_jobs_of_others_and_returns() {
 fn close_now_kills_every_job_and_the_scope_ends_well() {
     guarded("close now", async || {
         let gate = Gate::new()?;
-        worker::scope(Workers::new(), async |pool| {
+        worker::scope(workers(), async |pool| {
             nursery(async |n| {
                 let run = pool.run(spin::with(gate.path())).uncancellable();
                 let call = n.spawn(async { Ok(run.await) });
@@ -242,7 +242,7 @@ fn a_scope_that_is_dropped_kills_at_once_and_the_run_reaps() {
         let gate = Gate::new()?;
         let mut arrival = None;
         {
-            let mut scope = Box::pin(worker::scope(Workers::new(), async |pool| {
+            let mut scope = Box::pin(worker::scope(workers(), async |pool| {
                 Ok(pool.run(spin::with(gate.path())).uncancellable().await?)
             }));
             let mut wait = pin!(gate.arrival());
@@ -264,7 +264,7 @@ fn a_scope_whose_body_panics_is_closed_first() {
     guarded("panic", async || {
         let pid = Mutex::new(0);
         let panics = async {
-            worker::scope(Workers::new(), async |pool| {
+            worker::scope(workers(), async |pool| {
                 *pid.lock().expect("nobody panics with it") = within(&pool).await?;
                 panic!("the body")
             })
@@ -297,7 +297,7 @@ fn linger() {
 fn workers_that_do_not_leave_in_time_are_killed_and_all_of_them_are_reported() {
     guarded("grace", async || {
         let grace = Duration::from_millis(30);
-        let workers = Workers::new().grace_period(grace).limiter(&CapacityLimiter::new(3));
+        let workers = workers().grace_period(grace).limiter(&CapacityLimiter::new(3));
         let end = worker::scope(workers, async |pool| {
             nursery(async |n| {
                 let gate = Gate::new()?;
@@ -335,7 +335,7 @@ fn linger_at(gate: String, ticket: u32) {
 fn an_idle_worker_that_somebody_killed_just_before_the_end_of_the_scope_does_not_fail_it() {
     guarded("killed before the end", async || {
         for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
-            let pool = worker::scope(Workers::new(), async |pool| {
+            let pool = worker::scope(workers(), async |pool| {
                 let pid = i32::try_from(within(&pool).await?)?;
                 let pid = rustix::process::Pid::from_raw(pid).expect("a process number");
                 // Nothing here waits, so the scope asks a dead worker to leave.
@@ -352,7 +352,7 @@ fn an_idle_worker_that_somebody_killed_just_before_the_end_of_the_scope_does_not
 #[test]
 fn the_error_of_the_body_goes_before_those_of_the_workers() {
     guarded("two errors", async || {
-        let end = worker::scope(Workers::new().grace_period(Duration::ZERO), async |pool| {
+        let end = worker::scope(workers().grace_period(Duration::ZERO), async |pool| {
             pool.run(linger::with()).await?;
             Err::<(), _>(triune::Error::msg("the body"))
         });
@@ -365,7 +365,7 @@ fn the_error_of_the_body_goes_before_those_of_the_workers() {
 #[test]
 fn a_configuration_that_cannot_work_is_refused_before_the_body_runs() {
     guarded("configuration", async || {
-        let end = worker::scope(Workers::new().retire(after_jobs(0)), async |_pool| -> Result {
+        let end = worker::scope(workers().retire(after_jobs(0)), async |_pool| -> Result {
             panic!("it must not run")
         });
         let error = end.await.expect_err("no worker could do anything");
@@ -380,7 +380,7 @@ fn a_new_default_takes_effect_at_once_and_the_old_workers_leave() {
     guarded("default", async || {
         let old = here().await?;
         let old_process = triune_testing::ProcessInfo::of(old).expect("it is idle");
-        worker::configure_default(Workers::new().retire(after_jobs(1)))?;
+        worker::configure_default(workers().retire(after_jobs(1)))?;
         let (first, second) = (here().await?, here().await?);
         assert!(old != first && first != second);
         assert_eq!(worker::statistics().started, 2);
@@ -406,7 +406,7 @@ fn jobs_of_the_old_default_still_run() {
         nursery(async |n| {
             let call = n.run_in_worker(pass::with(gate.path(), 0));
             let arrival = gate.arrival().await?;
-            worker::configure_default(Workers::new())?;
+            worker::configure_default(workers())?;
             let pid = arrival.process.pid;
             assert_ne!(here().await?, pid);
             let process = arrival.process.clone();

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use triune::prelude::*;
-use triune::worker::{self, Workers};
+use triune::worker::{self};
 use triune::{CancelScope, Outcome};
 use triune_testing::{ProcessInfo, processes_of_tree};
 
-use super::support::{Gate, SOON, guarded, spin};
+use super::support::{Gate, SOON, guarded, spin, workers};
 
 fn amount(variable: &str, bounded: u32) -> u32 {
     std::env::var(variable).map_or(bounded, |text| text.parse().expect("a number"))
@@ -146,7 +146,7 @@ fn whoever_kills_workers_at_random_every_job_ends_once_and_none_runs_twice() {
         let kills = nursery(async |n| {
             let counted = Arc::clone(&done);
             let killer = n.spawn_blocking(move |stop| Ok(kill_at_random(&counted, || stop.is_cancelled())));
-            worker::scope(Workers::new(), async |pool| {
+            worker::scope(workers(), async |pool| {
                 let numbers = (0..jobs).map(|number| note::with(text.clone(), number));
                 let mut results = pool.map(numbers).unordered();
                 while let Some(result) = results.next().await {

@@ -1,5 +1,6 @@
 //! What the tests share: the guard around a run, and jobs that stop at a gate so that no test has to guess a time.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -8,22 +9,63 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use triune::__private::RuntimeConfig;
 use triune::Result;
-use triune::worker::{self, Statistics};
+use triune::worker::{self, Statistics, WorkerKind, Workers};
 use triune_testing::{LeakGuard, ProcessInfo, wait_gone};
 
 /// How long anything may take that is bound to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
+thread_local! {
+    /// How the workers of the test on this thread come to be.
+    static KIND: RefCell<WorkerKind> = const { RefCell::new(WorkerKind::Spawn) };
+}
+
 /// Runs a test as a program of its own, on each runtime flavour; nothing of it may be left.
 #[track_caller]
 pub(crate) fn guarded<Fut: Future<Output = Result>>(name: &str, test: impl Fn() -> Fut) {
-    for config in [RuntimeConfig::current_thread(), RuntimeConfig::multi_thread().worker_threads(2)] {
-        let guard = LeakGuard::new();
-        if let Err(error) = triune::__private::test(config, name, &test) {
-            panic!("{name} failed under {config:?}: {error:?}");
-        }
-        guard.finish();
+    guarded_as(&WorkerKind::Spawn, name, test);
+}
+
+/// The same for what depends on how workers are made: with those of a fork server, too.
+#[track_caller]
+pub(crate) fn guarded_by_kind<Fut: Future<Output = Result>>(name: &str, test: impl Fn() -> Fut) {
+    guarded_as(&WorkerKind::Spawn, name, &test);
+    guarded_with(WorkerKind::ForkServer, RuntimeConfig::current_thread(), name, &test);
+}
+
+/// The same with one kind of worker.
+#[track_caller]
+pub(crate) fn guarded_as<Fut: Future<Output = Result>>(
+    kind: &WorkerKind,
+    name: &str,
+    test: impl Fn() -> Fut,
+) {
+    guarded_with(kind.clone(), RuntimeConfig::current_thread(), name, &test);
+    guarded_with(kind.clone(), RuntimeConfig::multi_thread().worker_threads(2), name, &test);
+}
+
+#[track_caller]
+fn guarded_with<Fut: Future<Output = Result>>(
+    kind: WorkerKind,
+    config: RuntimeConfig,
+    name: &str,
+    test: impl Fn() -> Fut,
+) {
+    KIND.set(kind.clone());
+    let guard = LeakGuard::new();
+    let outcome = triune::__private::test(config, name, async || {
+        worker::configure_default(workers())?;
+        test().await
+    });
+    if let Err(error) = outcome {
+        panic!("{name} failed under {config:?} with workers of the kind {kind:?}: {error:?}");
     }
+    guard.finish();
+}
+
+/// The default configuration, for workers of the kind that is being tested.
+pub(crate) fn workers() -> Workers {
+    Workers::new().kind(KIND.with_borrow(WorkerKind::clone))
 }
 
 /// A place where jobs report and wait to be let through.
