@@ -89,6 +89,20 @@ impl fmt::Display for TaskInfo {
 }
 
 /// The task whose code runs now; `None` outside of a nursery's child and of a run's main task.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{current_task, nursery};
+///
+/// nursery(async |n| {
+///     let child = n.spawn_named("fetch", async { Ok(current_task().unwrap().name().to_owned()) });
+///     assert_eq!(child.await?, "fetch");
+///     Ok(())
+/// })
+/// .await?;
+/// assert!(current_task().is_none(), "this is a plain task of tokio");
+/// # Ok(()) }
+/// ```
 pub fn current_task() -> Option<TaskInfo> {
     ambient::peek(|ambient| ambient.record().map(|task| TaskInfo::clone(task))).flatten()
 }

@@ -165,6 +165,26 @@ impl<F: Future> Future for Cancellable<F> {
 /// # Errors
 ///
 /// [`Cancelled`] if the scope around it is cancelled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, checkpoint};
+///
+/// let scope = CancelScope::new();
+/// let canceller = scope.clone();
+/// let rounds = scope.run(async {
+///     let mut rounds = 0;
+///     while checkpoint().await.is_ok() {
+///         rounds += 1;
+///         if rounds == 3 {
+///             canceller.cancel("enough");
+///         }
+///     }
+///     rounds
+/// });
+/// assert_eq!(rounds.await.done(), Some(3));
+/// # }
+/// ```
 pub async fn checkpoint() -> Result<(), Cancelled> {
     let mut leaf = Leaf::default();
     let mut yielded = false;
@@ -187,6 +207,30 @@ pub async fn checkpoint() -> Result<(), Cancelled> {
 /// # Errors
 ///
 /// [`Cancelled`] if the scope around it is cancelled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, check_cancelled};
+///
+/// let scope = CancelScope::new();
+/// let canceller = scope.clone();
+/// let sum = scope.run(async {
+///     let mut sum = 0;
+///     for number in 1.. {
+///         if check_cancelled().is_err() {
+///             break;
+///         }
+///         sum += number;
+///         if number == 10 {
+///             canceller.cancel("enough");
+///         }
+///     }
+///     sum
+/// });
+/// assert_eq!(sum.await.done(), Some(55));
+/// assert!(check_cancelled().is_ok(), "outside of it nothing is cancelled");
+/// # }
+/// ```
 pub fn check_cancelled() -> Result<(), Cancelled> {
     match cancel_reason() {
         Some(reason) => Err(Cancelled::new(reason)),
@@ -197,11 +241,37 @@ pub fn check_cancelled() -> Result<(), Cancelled> {
 /// Whether the scope around the running code is cancelled. `false` outside of every scope.
 ///
 /// A deadline that has passed counts, also while the code computes without an await.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, is_cancelled};
+///
+/// let scope = CancelScope::new();
+/// let canceller = scope.clone();
+/// let seen = scope.run(async {
+///     let before = is_cancelled();
+///     canceller.cancel("now");
+///     (before, is_cancelled())
+/// });
+/// assert_eq!(seen.await.done(), Some((false, true)));
+/// # }
+/// ```
 pub fn is_cancelled() -> bool {
     node_in_time().is_some_and(|node| node.is_cancelled())
 }
 
 /// Why the scope around the running code was cancelled, if it was.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, Cause, cancel_reason};
+///
+/// let scope = CancelScope::new();
+/// scope.cancel("low on fuel");
+/// let reason = scope.run(async { cancel_reason() }).await.done().flatten().unwrap();
+/// assert_eq!((reason.cause(), reason.message()), (&Cause::Explicit, "low on fuel"));
+/// # }
+/// ```
 pub fn cancel_reason() -> Option<CancelReason> {
     node_in_time()?.cancel_reason()
 }

@@ -16,6 +16,24 @@ const MAX_SHOWN: usize = 20;
 ///
 /// The first member caused the others to be cancelled: it is the [`primary`](Self::primary), and the `source()` of
 /// the group. Members that failed after the nursery was cancelled are marked [`secondary`](Member::is_secondary).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{Error, nursery};
+///
+/// let failed = nursery(async |n| {
+///     n.spawn_named("parse", async { Ok("x".parse::<u32>()?) });
+///     n.spawn_named("fetch", async { Err::<(), _>(Error::msg("connection refused")) });
+///     Ok(())
+/// });
+/// let error = failed.await.unwrap_err();
+/// let group = error.group().unwrap();
+/// assert_eq!(group.primary().task().name(), "parse");
+/// let names: Vec<&str> = group.iter().map(|member| member.task().name()).collect();
+/// assert_eq!(names, ["parse", "fetch"]);
+/// assert_eq!(group.downcast_all::<std::num::ParseIntError>().len(), 1);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ErrorGroup {
     name: Option<Cow<'static, str>>,

@@ -31,6 +31,22 @@ use crate::tree::{Awaited, TaskWait};
 /// # Cancel safety
 ///
 /// Awaiting by reference loses nothing: the value stays in the handle.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{FutureExt, nursery};
+///
+/// nursery(async |n| {
+///     let answer = n.spawn(async { Ok(6 * 7) });
+///     let stuck = n.spawn_named("stuck", async { Ok(std::future::pending::<()>().cancellable().await?) });
+///     assert_eq!(answer.await?, 42);
+///     stuck.cancel("not needed"); // It alone; the nursery goes on.
+///     assert!(stuck.await.is_err());
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
 pub struct Child<T, E = Error> {
     task: Task,
     cell: Arc<Cell<T>>,

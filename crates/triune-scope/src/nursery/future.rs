@@ -166,6 +166,21 @@ where
 /// # Errors
 ///
 /// The group or the cancel, as an `E`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::rc::Rc;
+/// use triune_scope::local_nursery_with;
+///
+/// type Boxed = Box<dyn std::error::Error + Send + Sync>;
+///
+/// let length = local_nursery_with::<Boxed, _, _, _>(async |n| {
+///     let text = n.spawn(async { Ok(Rc::new(String::from_utf8(vec![b'a'; 3])?)) });
+///     Ok(text.await?.len())
+/// });
+/// assert_eq!(length.await.unwrap(), 3);
+/// # }
+/// ```
 #[track_caller]
 pub fn local_nursery_with<'env, E, F, Fut, T>(body: F) -> LocalNurseryFuture<'env, Fut, T>
 where

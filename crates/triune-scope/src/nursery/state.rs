@@ -20,6 +20,19 @@ use crate::time::timer::Timer;
 use crate::tree::ticks;
 
 /// What a nursery does with the panic of its body or of a child.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{PanicError, PanicPolicy, nursery};
+///
+/// let served = nursery(async |n| {
+///     n.spawn(async { if true { panic!("one bad request") } else { Ok(()) } });
+///     Ok(())
+/// });
+/// let error = served.on_panic(PanicPolicy::AsError).await.unwrap_err();
+/// assert_eq!(error.downcast_ref::<PanicError>().unwrap().message(), "one bad request");
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PanicPolicy {

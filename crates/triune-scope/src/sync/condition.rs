@@ -144,6 +144,30 @@ impl Condition {
     /// # Panics
     ///
     /// If others wait for this condition with another mutex.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::nursery;
+    /// use triune_scope::sync::{Condition, Mutex};
+    ///
+    /// let (stock, delivered) = (Mutex::new(0), Condition::new());
+    /// nursery(async |n| {
+    ///     let taken = n.spawn(async {
+    ///         let mut stock = delivered.wait_while(stock.lock().await?, |stock| *stock < 3).await?;
+    ///         *stock -= 3;
+    ///         Ok(*stock)
+    ///     });
+    ///     for _ in 0..4 {
+    ///         let mut stock = stock.lock().await?;
+    ///         *stock += 1;
+    ///         delivered.notify_one(&stock);
+    ///     }
+    ///     assert_eq!(taken.await?, 1);
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
     pub async fn wait_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,

@@ -16,6 +16,19 @@ use crate::lock::Mutex;
 ///
 /// For a limit on concurrent use, [`CapacityLimiter`](super::CapacityLimiter) is better: it knows who borrowed what
 /// and can be resized. A semaphore may also be released by who did not acquire, with [`release`](Self::release).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::sync::Semaphore;
+///
+/// let printers = Semaphore::new(2);
+/// let first = printers.acquire().await?;
+/// let _second = printers.acquire().await?;
+/// assert!(printers.try_acquire().is_err(), "both are taken");
+/// drop(first);
+/// assert!(printers.try_acquire().is_ok());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Semaphore(Arc<Inner>);
 

@@ -35,6 +35,17 @@ use crate::tree::{Awaited, TaskWait};
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use std::time::Duration;
+/// use triune_scope::{move_on_after, sleep};
+///
+/// sleep(Duration::from_millis(1)).await?;
+/// let cut_off = move_on_after(Duration::from_millis(1), async { sleep(Duration::from_secs(60)).await.is_err() });
+/// assert_eq!(cut_off.await, Some(true));
+/// # Ok(()) }
+/// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> impl Future<Output = Result<(), Cancelled>> {
     let location = Location::caller();
@@ -59,6 +70,18 @@ pub fn sleep(duration: Duration) -> impl Future<Output = Result<(), Cancelled>> 
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use triune_scope::sleep_until;
+///
+/// let later = Instant::now() + Duration::from_millis(1);
+/// sleep_until(later).await?;
+/// assert!(Instant::now() >= later);
+/// # Ok(()) }
+/// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> impl Future<Output = Result<(), Cancelled>> {
     let location = Location::caller();
@@ -100,6 +123,17 @@ async fn nap(sleep: Sleep, location: &'static Location<'static>) -> Result<(), C
 /// # Errors
 ///
 /// [`Cancelled`] when the scope around it is cancelled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, sleep_forever};
+///
+/// let scope = CancelScope::new();
+/// scope.cancel("wake up");
+/// let Err(cancelled) = scope.run(sleep_forever()).await.done().unwrap();
+/// assert_eq!(cancelled.reason().message(), "wake up");
+/// # }
+/// ```
 #[track_caller]
 pub fn sleep_forever() -> impl Future<Output = Result<Infallible, Cancelled>> {
     let shown = TaskWait::on("sleep_forever", Some(Location::caller()));

@@ -51,6 +51,17 @@ pub fn move_on_after<F: Future>(
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use triune_scope::{move_on_at, sleep};
+///
+/// let soon = Instant::now() + Duration::from_millis(1);
+/// assert!(move_on_at(soon, sleep(Duration::from_secs(60))).await.is_none());
+/// # }
+/// ```
 #[track_caller]
 pub fn move_on_at<F: Future>(
     deadline: Instant,
@@ -101,6 +112,17 @@ pub fn fail_after<F: Future>(limit: Duration, future: F) -> impl Future<Output =
 /// # Panics
 ///
 /// Outside of a tokio runtime with time enabled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use triune_scope::{fail_at, sleep};
+///
+/// let soon = Instant::now() + Duration::from_millis(1);
+/// assert!(fail_at(soon, sleep(Duration::from_secs(60))).await.unwrap_err().is_timeout());
+/// # }
+/// ```
 #[track_caller]
 pub fn fail_at<F: Future>(deadline: Instant, future: F) -> impl Future<Output = Result<F::Output>> + use<F> {
     fail(CancelScope::with_deadline(deadline), None, future)

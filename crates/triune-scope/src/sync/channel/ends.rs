@@ -50,6 +50,19 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 /// A channel whose buffer grows without limit: a sender that is faster than the receivers fills the memory.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::sync::unbounded_channel;
+///
+/// let (sender, receiver) = unbounded_channel();
+/// for number in 0..1000 {
+///     sender.try_send(number).unwrap();
+/// }
+/// assert_eq!(receiver.recv().await?, 0);
+/// assert_eq!(receiver.statistics().buffered, 999);
+/// # Ok(()) }
+/// ```
 pub fn unbounded_channel<T>() -> (Sender<T>, Receiver<T>) {
     channel(usize::MAX)
 }
