@@ -52,10 +52,12 @@ fn a_nursery_over_another_error_and_one_without_send_run_jobs_too() {
         let number = local_nursery(async |n| {
             let job = n.run_in_worker(pass::with(gate.path(), 7));
             let arrival = gate.arrival().await?;
+            let expected = arrival.process.pid;
             arrival.open().await?;
-            job.await
+            Ok((job.await?, expected))
         });
-        assert_eq!(number.await?, 7);
+        let (number, expected) = number.await?;
+        assert_eq!(number, expected);
         Ok(())
     });
 }
