@@ -1,7 +1,7 @@
 //! `start`: a child that says when it is ready. Ids name the cases of the conformance list.
 //!
 //! T03 is beside the other examples that must not compile. Left out: T23 cannot be written, because there is no hidden
-//! nursery; T20 is about processes.
+//! nursery; T20 starts a process as a task, and there is no `run_process`: what a nursery starts are actors and worker jobs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -37,7 +37,8 @@ use crate::error::{NurseryError, Result};
 ///
 /// # Errors
 ///
-/// An [`ErrorGroup`](crate::ErrorGroup), also of one; or a cancel.
+/// An [`ErrorGroup`](crate::ErrorGroup), also of one; or a cancel. One that was polled in one task and then moved to another,
+/// away from its scopes, fails with [`NurseryMoved`](crate::NurseryMoved) in the group.
 ///
 /// # Panics
 ///
