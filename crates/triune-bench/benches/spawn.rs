@@ -9,6 +9,8 @@
 use std::fmt;
 use std::pin::Pin;
 
+use async_executors::{TokioCt, TokioTp};
+use async_nursery::{NurseExt as _, Nursery as AsyncNursery};
 use divan::Bencher;
 use futures_util::StreamExt as _;
 use tokio::task::{JoinSet, yield_now};
@@ -103,6 +105,18 @@ macro_rules! task_tracker {
     }};
 }
 
+macro_rules! async_nursery {
+    ($executor:ident, $count:ident, $child:ident) => {{
+        let executor = $executor::try_current().expect("the runtime is of this flavour");
+        let (nursery, mut output) = AsyncNursery::new(executor);
+        for i in 0..$count {
+            nursery.nurse($child(i)).expect("the nursery is open");
+        }
+        drop(nursery);
+        while output.next().await.is_some() {}
+    }};
+}
+
 macro_rules! spawn_task {
     ($count:ident, $child:ident) => {
         nursery(async |n| {
@@ -144,6 +158,7 @@ mod current_thread {
     compare!(task_tracker, current_thread, |count, child| task_tracker!(count, child));
     compare!(join_set, current_thread, |count, child| join_set!(count, child));
     compare!(join_handles, current_thread, |count, child| join_handles!(count, child));
+    compare!(async_nursery, current_thread, |count, child| async_nursery!(TokioCt, count, child));
     compare!(moro_scope, current_thread, |count, child| moro::async_scope!(|scope| {
         for i in 0..count {
             scope.spawn(child(i));
@@ -171,4 +186,5 @@ mod multi_thread {
     compare!(task_tracker, multi_thread, |count, child| task_tracker!(count, child));
     compare!(join_set, multi_thread, |count, child| join_set!(count, child));
     compare!(join_handles, multi_thread, |count, child| join_handles!(count, child));
+    compare!(async_nursery, multi_thread, |count, child| async_nursery!(TokioTp, count, child));
 }
