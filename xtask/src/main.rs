@@ -28,7 +28,7 @@ usage: cargo xtask <task>
   ci [--keep-going] [STEP..]   every gate of this repository, or only the named steps
   test [ARGS..]                all tests and doc tests; ARGS go to the test runner
   tidy                         the rules that the compiler does not know
-  bench [ARGS..]               the benchmarks of triune-bench
+  bench [ARGS..]               the benchmarks of triune-bench; `bench --check` lints them, which CI does not
   stress [N] [ARGS..]          the concurrency tests, N times over (default 20)
   chaos [N]                    random faults over a tree under load, N of them (default 1000); a failure prints its seed
   workers [N]                  N jobs killed by a cancel, 10 N jobs whose workers are killed at random (default 10000)

@@ -33,9 +33,15 @@ const MIRI_TESTS: &[&str] = &[
     "tree",
 ];
 
-/// Runs the benchmarks.
+/// Runs the benchmarks, or with `--check` lints them: CI does not build their peers.
 pub(crate) fn bench(root: &Path, args: &[String]) -> Result {
-    let command = Command::cargo(&["bench", "--locked", "--package", "triune-bench"]).args(args);
+    let command = match args {
+        [check] if check == "--check" => {
+            let lints = ["--all-targets", "--", "-D", "warnings"];
+            Command::cargo(&[&["clippy", "--locked", "--package", "triune-bench"][..], &lints].concat())
+        }
+        _ => Command::cargo(&["bench", "--locked", "--package", "triune-bench"]).args(args),
+    };
     println!("$ {command}");
     command.run(root)
 }
