@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use futures_util::{FutureExt as _, poll};
 use tokio::task::yield_now;
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, Outcome, PanicPolicy, Result, Run, Started, nursery,
+    CancelScope, Error, FutureExt as _, Outcome, PanicPolicy, Result, Run, Started, local_nursery, nursery,
     shield_unbounded, sleep, sync,
 };
 
@@ -102,6 +102,37 @@ async fn a_task_that_never_stops_waking_itself_is_dropped_after_a_bounded_number
     scope.cancel("now");
     assert!(scope.run(restless(&polls)).await.is_cancelled());
     assert!((2..=200).contains(&polls.get()), "{} polls", polls.get());
+}
+
+/// A nursery whose only child is a nursery, and so on, around a child that never stops waking itself.
+fn nest(depth: usize, polls: &Cell<usize>) -> Pin<Box<dyn Future<Output = Result> + '_>> {
+    Box::pin(local_nursery(async move |n| {
+        if depth == 0 {
+            n.spawn(async {
+                restless(polls).await;
+                Ok(())
+            });
+        } else {
+            n.spawn(nest(depth - 1, polls));
+        }
+        Ok(())
+    }))
+}
+
+/// Each nursery is polled as often as it polls its children, so a limit in each would be multiplied.
+#[tokio::test]
+async fn a_restless_child_is_polled_once_per_turn_however_deep_it_is() {
+    const TURNS: usize = 100;
+    for depth in [0, 1, 5, 20] {
+        let polls = Cell::new(0);
+        let mut nested = nest(depth, &polls);
+        for turn in 1..=TURNS {
+            assert!(poll!(&mut nested).is_pending());
+            assert!(polls.get() <= turn, "{} polls in turn {turn} at depth {depth}", polls.get());
+            yield_now().await;
+        }
+        assert!(polls.get() >= TURNS - depth - 1, "{} polls at depth {depth}", polls.get());
+    }
 }
 
 #[tokio::test]

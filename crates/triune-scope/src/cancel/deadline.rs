@@ -145,7 +145,7 @@ impl Node {
         self.mark_timed();
         self.notice_time();
         // Its timer may wait for another moment.
-        self.wake();
+        self.wake_boundary();
     }
 
     /// When the boundary of this node must look again, if nothing else happens.

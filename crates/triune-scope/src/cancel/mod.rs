@@ -9,6 +9,7 @@
 //! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
 //!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel. [`seat`]: where it sits.
+//! * [`turn`]: how a child that its nursery polls itself is woken.
 //! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
 //! * [`scope`], [`cancellable`], [`shield`], [`finally`], [`elsewhere`], [`reason`]: the public faces.
 //!
@@ -68,6 +69,7 @@ mod reason;
 mod scope;
 mod seat;
 mod shield;
+pub(crate) mod turn;
 pub(crate) mod wake;
 
 pub use cancellable::{

@@ -41,7 +41,7 @@ fn cancel_elsewhere(node: &Arc<Node>) -> thread::JoinHandle<()> {
 
 fn task_beneath(parent: &Arc<Node>) -> Arc<Node> {
     let record = Record::child(TaskInfo::named("task", Location::caller()));
-    Node::task(parent, Place::OwnTask, Inherit::Yes, record, Vars::default())
+    Node::task(parent, Inherit::Yes, record, Vars::default())
 }
 
 /// Two futures side by side, as `join!` polls them: both, at each wake.

@@ -14,6 +14,7 @@ use super::deadline::Times;
 use super::flags::{Flag, Flags};
 use super::patience::Shielding;
 use super::reason::CancelReason;
+use super::turn::{Turn, Turns};
 use super::wake::wake_all;
 use crate::lock::Mutex;
 use crate::lock::atomic::{AtomicU32, Ordering};
@@ -59,6 +60,8 @@ pub(crate) struct Node {
     /// Where the parent keeps it; written once, after the insertion.
     key: AtomicU32,
     own: Own,
+    /// At the root of a child that its nursery polls itself.
+    turn: Option<Turn>,
     state: Mutex<State>,
     pub(crate) census: Entry,
 }
@@ -109,22 +112,32 @@ const FIRST: u32 = 0;
 
 impl Node {
     pub(crate) fn new(inherit: Inherit) -> Arc<Self> {
-        Arc::new(Self::with(inherit, Place::SameTask, None, State::default()))
+        Arc::new(Self::with(inherit, Place::SameTask, None, None, State::default()))
     }
 
     /// The scope of a nursery.
     pub(crate) fn nursery(opening: Opening) -> Arc<Self> {
-        let mut node = Self::with(Inherit::Yes, Place::SameTask, None, State::default());
+        let mut node = Self::with(Inherit::Yes, Place::SameTask, None, None, State::default());
         node.own = Own::Nursery(opening);
         Arc::new(node)
     }
 
     /// The root of a new task, linked beneath `parent`; its code sees `vars`.
-    pub(crate) fn task(
+    pub(crate) fn task(parent: &Arc<Node>, inherit: Inherit, record: Record, vars: Vars) -> Arc<Self> {
+        Self::root(parent, Place::OwnTask, inherit, record, None, vars)
+    }
+
+    /// The root of a child that its nursery polls itself, linked beneath `parent`; its code sees `vars`.
+    pub(crate) fn child(parent: &Arc<Node>, record: Record, turns: Arc<Turns>, vars: Vars) -> Arc<Self> {
+        Self::root(parent, Place::SameTask, Inherit::Yes, record, Some(Turn::new(turns)), vars)
+    }
+
+    fn root(
         parent: &Arc<Node>,
         place: Place,
         inherit: Inherit,
         record: Record,
+        turn: Option<Turn>,
         vars: Vars,
     ) -> Arc<Self> {
         let mut state = State { parent: Some(Arc::clone(parent)), ..State::default() };
@@ -132,7 +145,7 @@ impl Node {
         if has_vars {
             state.more().vars = vars;
         }
-        let node = Self::with(inherit, place, Some(record), state);
+        let node = Self::with(inherit, place, Some(record), turn, state);
         if has_vars {
             node.raise(Flag::HasVars);
         }
@@ -143,7 +156,13 @@ impl Node {
         node
     }
 
-    fn with(inherit: Inherit, place: Place, record: Option<Record>, state: State) -> Self {
+    fn with(
+        inherit: Inherit,
+        place: Place,
+        record: Option<Record>,
+        turn: Option<Turn>,
+        state: State,
+    ) -> Self {
         let flags = Flags::new();
         if inherit == Inherit::No {
             flags.raise(Flag::Shield);
@@ -155,6 +174,7 @@ impl Node {
             flags,
             key: AtomicU32::new(FIRST),
             own: record.map_or(Own::Nothing, Own::Task),
+            turn,
             state: Mutex::new(state),
             census: Entry::new(Kind::Scope),
         }
@@ -229,6 +249,11 @@ impl Node {
             Own::Nursery(opening) => Some(opening),
             Own::Nothing | Own::Task(_) => None,
         }
+    }
+
+    /// What a child in the task of its nursery knows of the set that polls it.
+    pub(crate) fn turn(&self) -> Option<&Turn> {
+        self.turn.as_ref()
     }
 
     /// The task variables that were set where this node was made.
@@ -321,10 +346,8 @@ impl Node {
             }
             node.mark(visit.state, reason);
             is_new |= visit.is_self;
-            if (visit.is_self || node.is_own_task())
-                && let Some(waker) = &visit.state.waker
-            {
-                wakers.push(waker.clone());
+            if visit.is_self || node.is_own_task() {
+                wakers.extend(visit.waker(node));
             }
             Walk::Descend
         });
@@ -356,7 +379,7 @@ impl Node {
                 node.mark(visit.state, reason);
             }
             node.raise(Flag::Hard);
-            wakers.extend(visit.state.waker.clone());
+            wakers.extend(visit.waker(node));
             Walk::Descend
         });
         wakers.reverse();
@@ -398,10 +421,11 @@ impl Node {
             if !node.is_cancelled() {
                 node.mark(visit.state, &reason);
             }
-            if !visit.is_self
-                && let Some(waker) = &visit.state.waker
-            {
-                wakers.push(waker.clone());
+            if !visit.is_self {
+                wakers.extend(match (&visit.state.waker, node.turn()) {
+                    (None, Some(turn)) => turn.call(),
+                    (registered, _) => registered.clone(),
+                });
             }
             visit.state.leaves_beneath().for_each(|waker| wakers.push(waker));
             Walk::Descend
@@ -444,13 +468,14 @@ impl Node {
     }
 
     /// Wakes the boundary of this node.
-    pub(super) fn wake(&self) {
+    pub(super) fn wake_boundary(self: &Arc<Self>) {
         self.waker().into_iter().for_each(Waker::wake);
     }
 
     /// What wakes the boundary of this node.
-    pub(super) fn waker(&self) -> Option<Waker> {
-        self.state.lock().waker.clone()
+    pub(super) fn waker(self: &Arc<Self>) -> Option<Waker> {
+        let registered = self.state.lock().waker.clone();
+        registered.or_else(|| self.turn.is_some().then(|| Waker::from(Arc::clone(self))))
     }
 
     /// Whether anything is registered beneath in this task.
@@ -526,6 +551,14 @@ impl Node {
         // A shield that a hard stop reached knows a reason already.
         state.reason.get_or_insert_with(|| reason.clone());
         self.raise(Flag::Cancelled);
+    }
+}
+
+impl Visit<'_> {
+    /// What wakes the boundary of the visited node.
+    fn waker(&self, node: &Arc<Node>) -> Option<Waker> {
+        let registered = self.state.waker.clone();
+        registered.or_else(|| node.turn.is_some().then(|| Waker::from(Arc::clone(node))))
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! 1. A root has no times: its node is not the user's. It holds nothing above it: that is in other tasks.
 //! 2. Its ambient is made for each poll; the node itself travels through the thread-local and back, without a count.
-//! 3. The root of a child is polled with one waker for its whole life, so that it need not remember it.
+//! 3. The root of a child is polled with one waker for its whole life, so that it need not remember it. If the nursery polls
+//!    the child itself, its node is that waker, and is registered nowhere; only a waker of the instruments' is.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -226,10 +227,11 @@ pub(crate) struct Root {
 
 impl Root {
     fn new(node: Arc<Node>, one_waker: bool) -> Self {
+        let is_waker = node.turn().is_some();
         Self {
             node: Some(node),
             entered: false,
-            registered: false,
+            registered: is_waker,
             gone: false,
             one_waker,
             passes: Passes::default(),
@@ -264,6 +266,9 @@ impl Seat for Root {
 
     fn enter(&mut self, _cx: &mut Context<'_>) {
         self.entered = true;
+        if let Some(turn) = self.node().turn() {
+            turn.begin();
+        }
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -334,6 +339,9 @@ impl Seat for Root {
     }
 
     fn leave(&mut self) {
+        if let Some(turn) = self.node.as_ref().and_then(|node| node.turn()) {
+            turn.end();
+        }
         // Where nobody else has the node it leaves the tree by being dropped, which is about to happen.
         if let Some(node) = &self.node
             && (node.is_own_task() || Arc::strong_count(node) > 1)

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
+use super::set::Member;
 use crate::cancel::boundary::RootBoundary;
 use crate::cancel::flags::Flag;
 use crate::cancel::leaf::Leaf;
@@ -329,6 +330,16 @@ where
             },
         };
         Poll::Ready(Finished { task, failure })
+    }
+}
+
+impl<T, F, E> Member for Runner<T, F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: NurseryError,
+{
+    fn root(&self) -> &Arc<Node> {
+        self.root.as_ref().expect("a child that has ended has no root").node()
     }
 }
 

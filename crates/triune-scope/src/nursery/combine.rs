@@ -325,7 +325,7 @@ impl<F: Future<Output = Result>> Group<F> {
 pin_project! {
     struct Combined<B, Fut, T>
     where
-        B: Future<Output = super::child::Finished>,
+        B: super::set::Member,
         B: Unpin,
     {
         #[pin]
@@ -335,7 +335,7 @@ pin_project! {
 
 impl<B, Fut, T> Future for Combined<B, Fut, T>
 where
-    B: Future<Output = super::child::Finished> + Unpin,
+    B: super::set::Member + Unpin,
     Fut: Future<Output = Result<T>>,
 {
     type Output = Result<T>;

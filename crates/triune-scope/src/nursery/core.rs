@@ -13,6 +13,7 @@ use crate::cancel::boundary::heir;
 use crate::cancel::flags::Flag;
 use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::node::{Inherit, Node, Place};
+use crate::cancel::turn::Turns;
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
 use crate::probe::census;
@@ -37,6 +38,8 @@ pub(super) struct Core {
     hold: Mutex<Option<Hold>>,
     holds: AtomicBool,
     mail: Mutex<Mail>,
+    /// Of the children in the task of the nursery; made with the first of them.
+    turns: OnceLock<Arc<Turns>>,
     /// The run, and with it the runtime, in which the nursery was first polled: parallel children start there.
     pub(super) run: OnceLock<Run>,
     _census: census::Entry,
@@ -91,6 +94,7 @@ impl Core {
             hold: Mutex::new(None),
             holds: AtomicBool::new(false),
             mail: Mutex::default(),
+            turns: OnceLock::new(),
             run: OnceLock::new(),
             _census: census::Entry::new(census::Kind::Nursery),
         })
@@ -137,11 +141,23 @@ impl Core {
                 daemons
             }),
         };
-        let node = Node::task(parent, place, Inherit::Yes, Record::child(info), ambient::vars());
+        let (record, vars) = (Record::child(info), ambient::vars());
+        let node = match place {
+            Place::OwnTask => Node::task(parent, Inherit::Yes, record, vars),
+            Place::SameTask => {
+                let turns = self.turns.get_or_init(Arc::default);
+                Node::child(parent, record, Arc::clone(turns), vars)
+            }
+        };
         if kind == Kind::Daemon {
             node.raise(Flag::Daemon);
         }
         node
+    }
+
+    /// The turns of the children in the task of the nursery, if there were any.
+    pub(super) fn turns(&self) -> Option<&Turns> {
+        self.turns.get().map(|turns| &**turns)
     }
 
     /// The scope of the daemons, if there was one.
@@ -155,6 +171,13 @@ impl Core {
             daemons.cancel(Cause::Finished.into());
             // They have no boundary in common that would make the pass for those in this task.
             daemons.wake_beneath();
+        }
+    }
+
+    /// A child waits in the queue for its first poll.
+    pub(super) fn ring(&self) {
+        if self.turns().is_none_or(Turns::ring) {
+            self.wake();
         }
     }
 
@@ -261,6 +284,9 @@ impl Core {
             daemons.unlink();
         }
         self.node.unlink();
+        if let Some(turns) = self.turns() {
+            turns.close();
+        }
         self.release();
         let waker = self.mail.lock().waker.take();
         drop(waker);

@@ -9,16 +9,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_buffered::FuturesUnordered;
-use futures_core::Stream as _;
 use pin_project_lite::pin_project;
 
-use super::child::{Finished, Kind};
+use super::child::Kind;
 use super::core::Core;
 use super::queue::Shared;
+use super::set::{Budget, ChildSet, Member};
 use super::state::{End, State};
 use crate::cancel::ambient;
 use crate::cancel::boundary::{Boundary, heir};
+use crate::cancel::turn::Turns;
 use crate::error::NurseryError;
 use crate::probe::order;
 
@@ -26,20 +26,20 @@ pin_project! {
     /// A nursery whose children in this task are `B`s.
     pub(super) struct Engine<B, Fut, T>
     where
-        B: Future<Output = Finished>,
+        B: Member,
         B: Unpin,
     {
         pub(super) shared: Arc<Shared<B>>,
         #[pin]
         body: Option<Boundary<Fut>>,
-        children: FuturesUnordered<B>,
+        children: ChildSet<B>,
         pub(super) state: State,
         value: Option<T>,
     }
 
     impl<B, Fut, T> PinnedDrop for Engine<B, Fut, T>
     where
-        B: Future<Output = Finished>,
+        B: Member,
         B: Unpin,
     {
         fn drop(this: Pin<&mut Self>) {
@@ -60,14 +60,14 @@ pin_project! {
 
 impl<B, Fut, T> Engine<B, Fut, T>
 where
-    B: Future<Output = Finished> + Unpin,
+    B: Member + Unpin,
     Fut: Future,
 {
     pub(super) fn new(shared: Arc<Shared<B>>, body: Fut) -> Self {
         Self {
             shared,
             body: Some(Boundary::nested(heir(), body)),
-            children: FuturesUnordered::new(),
+            children: ChildSet::default(),
             state: State::default(),
             value: None,
         }
@@ -93,6 +93,7 @@ where
         }
         this.state.enter(core);
         this.state.register(core, cx.waker());
+        let polling = core.turns().map(|turns| turns.polling(cx.waker()));
         this.state.poll_times(core, cx);
         if core.node.is_cancelled() {
             core.node.wake_beneath();
@@ -107,9 +108,14 @@ where
         }
         // By `&mut`: a shared borrow of a future that points into itself is more than the aliasing rules allow.
         let body_done = this.body.as_mut().as_pin_mut().is_none();
-        poll_children(this.shared, this.children, this.state, body_done, cx);
+        // The body may have started the first child.
+        let _polling = polling.or_else(|| core.turns().map(|turns| turns.polling(cx.waker())));
+        poll_children(this.shared, this.children, this.state, body_done);
         core.keep_hold();
         if !body_done || !this.shared.try_close() {
+            if this.children.is_behind() {
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
         let end = this.state.close(core, this.value.take());
@@ -118,28 +124,31 @@ where
     }
 }
 
-/// Polls children until nothing moves any more. Never holds a lock while it polls.
-fn poll_children<B: Future<Output = Finished> + Unpin>(
+/// Polls the children whose turn it is, and those that start meanwhile. Never holds a lock while it polls.
+fn poll_children<B: Member + Unpin>(
     shared: &Shared<B>,
-    children: &mut FuturesUnordered<B>,
+    children: &mut ChildSet<B>,
     state: &mut State,
     body_done: bool,
-    cx: &mut Context<'_>,
 ) {
     let core = &shared.core;
+    if let Some(turns) = core.turns() {
+        children.gather(turns);
+    }
+    let mut budget = Budget::new();
     loop {
         let mut moved = false;
-        let mut started = shared.take_queue();
-        order::shuffle(&mut started);
-        for child in started {
-            children.push(child);
+        if core.turns().is_some_and(Turns::has_rung) {
             moved = true;
+            let mut started = shared.take_queue();
+            order::shuffle(&mut started);
+            started.into_iter().for_each(|child| children.push(child));
         }
         for finished in core.take_finished() {
             state.settle(core, finished);
             moved = true;
         }
-        while let Poll::Ready(Some(finished)) = Pin::new(&mut *children).poll_next(cx) {
+        while let Some(finished) = children.poll_due(&mut budget) {
             state.settle(core, finished);
             moved = true;
         }
@@ -149,7 +158,6 @@ fn poll_children<B: Future<Output = Finished> + Unpin>(
         let only_daemons = body_done && core.living(Kind::Ordinary) == 0 && core.living(Kind::Daemon) > 0;
         if only_daemons && state.may_stop_daemons() {
             core.cancel_daemons();
-            continue;
         }
         return;
     }

@@ -10,9 +10,10 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::child::{Child, Finished, Kind};
+use super::child::{Child, Kind};
 use super::info::ChildInfo;
 use super::queue::Shared;
+use super::set::Member;
 use super::start::{Start, Started};
 use crate::cancel::{CancelReason, CancelScope};
 use crate::error::{Error, NurseryError, Result};
@@ -33,7 +34,7 @@ pub struct Nursery<'env, E = Error> {
     errors: PhantomData<fn() -> E>,
 }
 
-pub(super) type BoxedChild<'env> = Pin<Box<dyn Future<Output = Finished> + Send + 'env>>;
+pub(super) type BoxedChild<'env> = Pin<Box<dyn Member + Send + 'env>>;
 
 impl<'env, E: NurseryError> Nursery<'env, E> {
     pub(super) fn new(shared: Arc<Shared<BoxedChild<'env>>>) -> Self {
@@ -189,7 +190,7 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     }
 }
 
-pub(super) fn boxed<'env, F: Future<Output = Finished> + Send + 'env>(child: F) -> BoxedChild<'env> {
+pub(super) fn boxed<'env, F: Member + Send + 'env>(child: F) -> BoxedChild<'env> {
     Box::pin(child)
 }
 

@@ -8,9 +8,10 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::child::{Child, Finished, Kind};
+use super::child::{Child, Kind};
 use super::info::ChildInfo;
 use super::queue::Shared;
+use super::set::Member;
 use super::start::{Start, Started};
 use crate::cancel::{CancelReason, CancelScope};
 use crate::error::{Error, NurseryError, Result};
@@ -27,7 +28,7 @@ pub struct LocalNursery<'env, E = Error> {
     errors: PhantomData<fn() -> E>,
 }
 
-pub(super) type LocalChild<'env> = Pin<Box<dyn Future<Output = Finished> + 'env>>;
+pub(super) type LocalChild<'env> = Pin<Box<dyn Member + 'env>>;
 
 impl<'env, E: NurseryError> LocalNursery<'env, E> {
     pub(super) fn new(shared: Arc<Shared<LocalChild<'env>>>) -> Self {
@@ -145,7 +146,7 @@ impl<'env, E: NurseryError> LocalNursery<'env, E> {
     }
 }
 
-pub(super) fn boxed<'env, F: Future<Output = Finished> + 'env>(child: F) -> LocalChild<'env> {
+pub(super) fn boxed<'env, F: Member + 'env>(child: F) -> LocalChild<'env> {
     Box::pin(child)
 }
 

@@ -6,6 +6,7 @@
 //! * [`queue`]: where new children wait; generic over the boxed child, as is all that follows.
 //! * [`future`]: what the parent awaits, and its options: a face of the engine.
 //! * [`engine`]: polls the body and the in-task children; [`state`]: gathers what fails, decides how it ends.
+//! * [`set`]: the children in this task, and when they are polled.
 //! * [`grace`]: the bounded shield.
 //! * [`start`]: children that say when they are ready.
 //! * [`info`]: the children as data.
@@ -42,6 +43,7 @@ mod info;
 mod local;
 mod parallel;
 mod queue;
+mod set;
 mod start;
 mod state;
 

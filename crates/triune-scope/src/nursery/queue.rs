@@ -75,7 +75,7 @@ impl<B> Shared<B> {
             Ok(first) => {
                 // The nursery takes the whole queue.
                 if first {
-                    self.core.wake();
+                    self.core.ring();
                 }
                 Ok(())
             }

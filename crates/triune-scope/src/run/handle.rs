@@ -102,7 +102,7 @@ impl Run {
             self.0.instruments.call(Interest::RUNS, |instrument| instrument.run_started());
         }
         let record = Record::new(TaskInfo::named("main", Location::caller()));
-        let node = Node::task(&self.0.root, Place::OwnTask, Inherit::Yes, record, ambient::vars());
+        let node = Node::task(&self.0.root, Inherit::Yes, record, ambient::vars());
         RootBoundary::root(node, main).await.ok()
     }
 

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use super::handle::{LiveGuard, Run};
 use crate::cancel::boundary::RootBoundary;
-use crate::cancel::node::{Inherit, Node, Place};
+use crate::cancel::node::{Inherit, Node};
 use crate::cancel::{CancelReason, Cause};
 use crate::error::PanicError;
 use crate::task::TaskInfo;
@@ -78,7 +78,7 @@ impl Run {
         future: impl Future<Output = ()> + Send + 'static,
     ) {
         let record = Record::new(task.clone());
-        let node = Node::task(self.system(), Place::OwnTask, inherit, record, Vars::default());
+        let node = Node::task(self.system(), inherit, record, Vars::default());
         let boundary = RootBoundary::root(node, future);
         let run = self.clone();
         #[expect(clippy::disallowed_methods, reason = "the run cancels it and waits for it")]
