@@ -1,8 +1,11 @@
 //! What an [`Error`](super::Error) wraps: a boxed error, or a report of `anyhow` or `eyre` kept as it came.
 
+use std::any::Any;
 use std::error::Error as StdError;
 #[cfg(feature = "eyre")]
 use std::fmt;
+
+use super::Cancelled;
 
 pub(super) type Boxed = Box<dyn StdError + Send + Sync>;
 
@@ -15,6 +18,8 @@ pub(super) enum Source {
         #[cfg(feature = "eyre")]
         to_eyre: Option<fn(Boxed) -> eyre::Report>,
     },
+    /// Not boxed: a cancel of many makes one for each.
+    Cancelled(Cancelled),
     #[cfg(feature = "anyhow")]
     Anyhow(anyhow::Error),
     #[cfg(feature = "eyre")]
@@ -23,6 +28,13 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn new<E: StdError + Send + Sync + 'static>(error: E) -> Self {
+        match cast(error) {
+            Ok(cancelled) => Self::Cancelled(cancelled),
+            Err(error) => Self::of(error),
+        }
+    }
+
+    fn of<E: StdError + Send + Sync + 'static>(error: E) -> Self {
         Self::Std {
             error: Box::new(error),
             #[cfg(feature = "anyhow")]
@@ -51,6 +63,7 @@ impl Source {
     pub(super) fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match self {
             Self::Std { error, .. } => &**error,
+            Self::Cancelled(cancelled) => cancelled,
             #[cfg(feature = "anyhow")]
             Self::Anyhow(error) => &**error,
             #[cfg(feature = "eyre")]
@@ -61,6 +74,7 @@ impl Source {
     pub(super) fn into_boxed(self) -> Boxed {
         match self {
             Self::Std { error, .. } => error,
+            Self::Cancelled(cancelled) => Box::new(cancelled),
             #[cfg(feature = "anyhow")]
             Self::Anyhow(error) => error.into(),
             #[cfg(feature = "eyre")]
@@ -73,6 +87,7 @@ impl Source {
             // Looked at first, so that a refusal leaves everything as it was.
             Self::Std { ref error, .. } if !error.is::<E>() => Err(self),
             Self::Std { error, .. } => error.downcast::<E>().map(|error| *error).map_err(Self::boxed),
+            Self::Cancelled(cancelled) => cast(cancelled).map_err(Self::Cancelled),
             #[cfg(feature = "anyhow")]
             Self::Anyhow(error) => error.downcast::<E>().map_err(Self::Anyhow),
             #[cfg(feature = "eyre")]
@@ -85,6 +100,7 @@ impl Source {
         match self {
             Self::Anyhow(error) => error,
             Self::Std { error, to_anyhow: Some(convert), .. } => convert(error),
+            Self::Cancelled(cancelled) => anyhow::Error::new(cancelled),
             other => anyhow::Error::from_boxed(other.into_boxed()),
         }
     }
@@ -94,8 +110,20 @@ impl Source {
         match self {
             Self::Eyre(report) => report,
             Self::Std { error, to_eyre: Some(convert), .. } => convert(error),
+            Self::Cancelled(cancelled) => eyre::Report::new(cancelled),
             other => eyre::Report::new(Opaque(other.into_boxed())),
         }
+    }
+}
+
+/// The same value under another name of its type, if it is one.
+fn cast<From: 'static, Into: 'static>(value: From) -> Result<Into, From> {
+    // A choice by type, not by value: the compiler leaves one branch.
+    let mut slot = Some(value);
+    let any: &mut dyn Any = &mut slot;
+    match any.downcast_mut::<Option<Into>>().and_then(Option::take) {
+        Some(same) => Ok(same),
+        None => Err(slot.expect("nobody has taken it")),
     }
 }
 
