@@ -43,6 +43,11 @@ impl Ambient {
         self.node.record().or(self.task.as_deref())
     }
 
+    /// The root of the task that runs.
+    pub(crate) fn root(&self) -> Option<&Arc<Node>> {
+        if self.node.record().is_some() { Some(&self.node) } else { self.task.as_ref().map(Task::node) }
+    }
+
     /// A handle on the task that runs.
     pub(crate) fn task(&self) -> Option<Task> {
         Task::of(&self.node).or_else(|| self.task.clone())

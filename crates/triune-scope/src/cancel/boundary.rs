@@ -15,6 +15,7 @@ use super::ambient::Ambient;
 use super::node::{Inherit, Node};
 use super::reason::CancelReason;
 use super::seat::{Nested, Root, Seat};
+use super::turn::Turn;
 use crate::instrument::{self, observed};
 use crate::lock::atomic::{AtomicBool, Ordering};
 use crate::probe::hard_stop;
@@ -111,6 +112,25 @@ impl<F> RootBoundary<F> {
         self
     }
 
+    /// As [`child`](Self::child), for one that its nursery polls, without a node before [`give`](Self::give).
+    pub(crate) fn without_node(inner: F) -> Self {
+        Self { seat: Root::without_node(), inner: Some(inner) }
+    }
+
+    /// Its node, before the first poll.
+    pub(crate) fn give(self: Pin<&mut Self>, node: Arc<Node>) {
+        let seat = self.project().seat;
+        seat.give(node);
+        if instrument::is_wanted() {
+            observed::spawned(seat.node());
+        }
+    }
+
+    /// The node of a boundary that is not being polled, if it has one.
+    pub(crate) fn given_node(&self) -> Option<&Arc<Node>> {
+        self.seat.root()
+    }
+
     /// The node of a boundary that is not being polled.
     pub(crate) fn node(&self) -> &Arc<Node> {
         self.seat.node()
@@ -199,19 +219,27 @@ fn poll_cancelled<F: Future, S: Seat>(
     if seat.passes().done == 0 {
         seat.node().wake_beneath();
     }
-    let recorder = Arc::new(Recorder { woken: AtomicBool::new(false), inner: cx.waker().clone() });
-    let waker = Waker::from(Arc::clone(&recorder));
-    if let Poll::Ready(output) =
-        seat.poll_within(|| poll_once(inner.as_mut(), &mut Context::from_waker(&waker)))
-    {
+    let recorder = if knows_its_wakes(seat, cx.waker()) { None } else { Some(Recorder::new(cx.waker())) };
+    let polled = match &recorder {
+        None => seat.poll_within(|| poll_once(inner.as_mut(), cx)),
+        Some(recorder) => {
+            let waker = Waker::from(Arc::clone(recorder));
+            seat.poll_within(|| poll_once(inner.as_mut(), &mut Context::from_waker(&waker)))
+        }
+    };
+    if let Poll::Ready(output) = polled {
         seat.leave();
         return Poll::Ready(Ok(output));
     }
     if moved {
         seat.register(cx.waker());
     }
+    let woken = match recorder {
+        None => seat.root().and_then(|root| root.turn()).is_some_and(Turn::is_due),
+        Some(recorder) => recorder.woken.load(Ordering::Acquire),
+    };
     // What ran out of tokio's budget is woken after this poll.
-    let woken = recorder.woken.load(Ordering::Acquire) || !tokio::task::coop::has_budget_remaining();
+    let woken = woken || !tokio::task::coop::has_budget_remaining();
     if after_pass(seat, woken, cx).is_ready() {
         return cut_off(seat, inner);
     }
@@ -268,10 +296,22 @@ fn cut_off<F: Future, S: Seat>(
     Poll::Ready(Err(reason))
 }
 
+/// Whether the waker is the root node of the task, which remembers by itself that it was woken. Of several branches of one
+/// task it does not tell which: then this pass waits for the next, and that one comes.
+fn knows_its_wakes(seat: &impl Seat, waker: &Waker) -> bool {
+    seat.root().is_some_and(|root| root.turn().is_some() && waker.data() == Arc::as_ptr(root).cast())
+}
+
 /// Passes wakes on and remembers that there was one.
 struct Recorder {
     woken: AtomicBool,
     inner: Waker,
+}
+
+impl Recorder {
+    fn new(inner: &Waker) -> Arc<Self> {
+        Arc::new(Self { woken: AtomicBool::new(false), inner: inner.clone() })
+    }
 }
 
 impl Wake for Recorder {

@@ -39,6 +39,8 @@ pub(crate) enum Flag {
     Run = 1 << 13,
     /// The outermost scope of code that is in no task: the run knows it because there are tasks beneath.
     Adopted = 1 << 14,
+    /// It is, or was, held: only then anybody has to count.
+    Held = 1 << 15,
 }
 
 impl Flags {

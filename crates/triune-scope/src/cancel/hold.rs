@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::flags::Flag;
 use super::node::Node;
 use super::wake::wake_all;
 
@@ -36,6 +37,7 @@ impl Node {
         let mut nodes = Vec::new();
         let mut next = Some(Arc::clone(self));
         while let Some(node) = next {
+            node.raise(Flag::Held);
             node.change_more(|more| {
                 more.holds += 1;
                 more.firm_holds += u32::from(grip == Grip::Firm);
@@ -47,6 +49,9 @@ impl Node {
     }
 
     pub(crate) fn is_held(&self) -> bool {
+        if !self.has(Flag::Held) {
+            return false;
+        }
         let is_hard = self.is_hard();
         self.with_more(|more| if is_hard { more.firm_holds } else { more.holds } > 0).unwrap_or(false)
     }

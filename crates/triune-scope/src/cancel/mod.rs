@@ -10,6 +10,7 @@
 //!   thread-local.
 //! * [`boundary`]: the future that installs a node around another future and delivers the cancel. [`seat`]: where it sits.
 //! * [`turn`]: how a child that its nursery polls itself is woken.
+//! * [`trial`]: the first poll of a child that nobody can reach, for which it needs no node of its own.
 //! * [`leaf`]: how a primitive without a future of its own beneath it sees the cancel.
 //! * [`scope`], [`cancellable`], [`shield`], [`finally`], [`elsewhere`], [`reason`]: the public faces.
 //!
@@ -69,6 +70,7 @@ mod reason;
 mod scope;
 mod seat;
 mod shield;
+mod trial;
 pub(crate) mod turn;
 pub(crate) mod wake;
 

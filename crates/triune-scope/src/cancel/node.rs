@@ -5,6 +5,7 @@
 //!
 //! Children come by the hundred thousand, so what most nodes never need is in one boxed [`More`].
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
@@ -19,6 +20,7 @@ use super::wake::wake_all;
 use crate::lock::Mutex;
 use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
+use crate::task::TaskInfo;
 use crate::task_var::Vars;
 use crate::tree::TaskWait;
 use crate::tree::record::{Opening, Record};
@@ -56,19 +58,19 @@ pub(super) struct Visit<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    flags: Flags,
-    /// Where the parent keeps it; written once, after the insertion.
-    key: AtomicU32,
-    own: Own,
+    pub(super) flags: Flags,
+    /// Where the parent keeps it; written after the insertion.
+    pub(super) key: AtomicU32,
+    pub(super) own: Own,
     /// At the root of a child that its nursery polls itself.
-    turn: Option<Turn>,
-    state: Mutex<State>,
+    pub(super) turn: Option<Turn>,
+    pub(super) state: Mutex<State>,
     pub(crate) census: Entry,
 }
 
 /// What the tree of tasks shows of a node.
 #[derive(Debug)]
-enum Own {
+pub(super) enum Own {
     Nothing,
     /// The root of a task.
     Task(Record),
@@ -77,15 +79,17 @@ enum Own {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// While it is linked.
-    parent: Option<Arc<Node>>,
-    waker: Option<Waker>,
+    pub(super) parent: Option<Arc<Node>>,
+    pub(super) waker: Option<Waker>,
     /// Set before the flag.
-    reason: Option<CancelReason>,
+    pub(super) reason: Option<CancelReason>,
     /// The first node beneath: most have no other.
-    first: Option<Weak<Node>>,
-    more: Option<Box<More>>,
+    pub(super) first: Option<Weak<Node>>,
+    /// The first primitive that waits right here: most have no other.
+    pub(super) leaf: Option<Box<(Waker, TaskWait)>>,
+    pub(super) more: Option<Box<More>>,
 }
 
 /// What few nodes need.
@@ -93,7 +97,7 @@ struct State {
 pub(super) struct More {
     /// The nodes beneath, but for the first.
     nodes: Slab<Weak<Node>>,
-    /// The primitives that wait right here, and what the tree shows of them.
+    /// The primitives that wait right here, but for the first, and what the tree shows of them.
     leaves: Slab<(Waker, TaskWait)>,
     pub(super) times: Times,
     /// The shields and the nurseries with parallel children beneath in the same task.
@@ -105,10 +109,20 @@ pub(super) struct More {
     /// How much was beneath when it was counted last, see [`Node::has_less_beneath`].
     counted: Option<usize>,
     vars: Vars,
+    /// Of a nursery: the children that have no node yet.
+    pub(super) announced: VecDeque<TaskInfo>,
+    /// Of a nursery: the node on trial.
+    pub(super) trial: Option<Arc<Node>>,
 }
 
 /// The key of [`State::first`]; those of `More::nodes` follow.
 const FIRST: u32 = 0;
+
+/// The key of a node on trial.
+pub(super) const TRIAL: u32 = u32::MAX;
+
+/// The key of [`State::leaf`]; those of `More::leaves` follow.
+const FIRST_LEAF: usize = 0;
 
 impl Node {
     pub(crate) fn new(inherit: Inherit) -> Arc<Self> {
@@ -130,6 +144,14 @@ impl Node {
     /// The root of a child that its nursery polls itself, linked beneath `parent`; its code sees `vars`.
     pub(crate) fn child(parent: &Arc<Node>, record: Record, turns: Arc<Turns>, vars: Vars) -> Arc<Self> {
         Self::root(parent, Place::SameTask, Inherit::Yes, record, Some(Turn::new(turns)), vars)
+    }
+
+    /// As [`child`](Self::child), but on trial: `parent` keeps it.
+    pub(super) fn on_trial(parent: &Arc<Node>, record: Record, turns: Arc<Turns>) -> Arc<Self> {
+        let state = State { parent: Some(Arc::clone(parent)), ..State::default() };
+        let node = Self::with(Inherit::Yes, Place::SameTask, Some(record), Some(Turn::new(turns)), state);
+        node.key.store(TRIAL, Ordering::Relaxed);
+        Arc::new(node)
     }
 
     fn root(
@@ -281,7 +303,9 @@ impl Node {
 
     /// The living nodes directly beneath, shields too.
     pub(crate) fn nodes_beneath(&self) -> Vec<Arc<Node>> {
-        self.state.lock().nodes_beneath().collect()
+        let mut nodes = Vec::new();
+        self.state.lock().add_beneath(&mut nodes);
+        nodes
     }
 
     /// The node above, while this one is linked.
@@ -427,7 +451,7 @@ impl Node {
                     (registered, _) => registered.clone(),
                 });
             }
-            visit.state.leaves_beneath().for_each(|waker| wakers.push(waker));
+            visit.state.add_leaves(&mut wakers);
             Walk::Descend
         });
         for task in tasks {
@@ -448,7 +472,7 @@ impl Node {
             let is_self = Arc::ptr_eq(node, self);
             let enters_shield = !is_self && node.is_shield();
             if visitor(node, Visit { is_self, enters_shield, state: &mut state }) == Walk::Descend {
-                todo.extend(state.nodes_beneath());
+                state.add_beneath(todo);
             }
         };
         visit(self, &mut todo);
@@ -482,6 +506,7 @@ impl Node {
     pub(crate) fn has_beneath(&self) -> bool {
         let state = self.state.lock();
         state.first.is_some()
+            || state.leaf.is_some()
             || state.more.as_ref().is_some_and(|more| !more.nodes.is_empty() || !more.leaves.is_empty())
     }
 
@@ -492,7 +517,7 @@ impl Node {
             if !visit.is_self && node.is_own_task() {
                 return Walk::Stop;
             }
-            count += 1 + visit.state.more.as_ref().map_or(0, |more| more.leaves.len());
+            count += 1 + visit.state.leaves().count();
             Walk::Descend
         });
         let last = self.change_more(|more| more.counted.replace(count));
@@ -513,28 +538,35 @@ impl Node {
     /// What is waited for right here.
     pub(crate) fn waits(&self) -> Vec<TaskWait> {
         let state = self.state.lock();
-        state.more.iter().flat_map(|more| more.leaves.iter().map(|(_, (_, wait))| *wait)).collect()
+        state.leaves().map(|(_, wait)| *wait).collect()
     }
 
     /// Registers a leaf; its key stays valid until [`Node::remove_leaf`].
     pub(crate) fn insert_leaf(&self, waker: &Waker, wait: TaskWait) -> usize {
         let mut state = self.state.lock();
-        let leaves = &mut state.more().leaves;
-        if leaves.capacity() == 0 {
-            // Most have one, and a slab makes room for four.
-            leaves.reserve_exact(1);
+        if state.leaf.is_none() {
+            state.leaf = Some(Box::new((waker.clone(), wait)));
+            return FIRST_LEAF;
         }
-        leaves.insert((waker.clone(), wait))
+        state.more().leaves.insert((waker.clone(), wait)) + 1
     }
 
     pub(crate) fn update_leaf(&self, key: usize, waker: &Waker) {
-        let old = std::mem::replace(&mut self.state.lock().more().leaves[key].0, waker.clone());
+        let old = self.state.lock().leaf_at(key).map(|leaf| std::mem::replace(&mut leaf.0, waker.clone()));
         drop(old);
     }
 
     pub(crate) fn remove_leaf(&self, key: usize) {
-        let old = self.state.lock().more().leaves.try_remove(key);
-        drop(old);
+        let mut state = self.state.lock();
+        if key == FIRST_LEAF {
+            let old = state.leaf.take();
+            drop(state);
+            drop(old);
+        } else {
+            let old = state.more.as_mut().and_then(|more| more.leaves.try_remove(key - 1));
+            drop(state);
+            drop(old);
+        }
     }
 
     /// The first delivery of a cancel in this node is immediate (`true`); later ones must yield once before.
@@ -571,11 +603,11 @@ impl Drop for Node {
 }
 
 impl State {
-    fn more(&mut self) -> &mut More {
+    pub(super) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
 
-    fn insert(&mut self, node: Weak<Node>) -> u32 {
+    pub(super) fn insert(&mut self, node: Weak<Node>) -> u32 {
         if self.first.is_none() {
             self.first = Some(node);
             return FIRST;
@@ -587,6 +619,7 @@ impl State {
     fn remove(&mut self, key: u32) -> Option<Weak<Node>> {
         match key {
             FIRST => self.first.take(),
+            TRIAL => None,
             key => self.more.as_mut()?.nodes.try_remove(key as usize - 1),
         }
     }
@@ -596,13 +629,36 @@ impl State {
         self.more.as_ref().and_then(|more| more.shielding.as_deref()).is_some_and(Shielding::is_patient)
     }
 
-    /// The nodes beneath that are still alive. Whoever drops them must not hold this node's lock.
-    fn nodes_beneath(&self) -> impl DoubleEndedIterator<Item = Arc<Node>> {
-        let others = self.more.iter().flat_map(|more| more.nodes.iter().map(|(_, node)| node));
-        self.first.iter().chain(others).filter_map(Weak::upgrade)
+    /// Adds the nodes beneath that are still alive. Whoever drops them must not hold this node's lock.
+    fn add_beneath(&self, nodes: &mut Vec<Arc<Node>>) {
+        nodes.extend(self.first.as_ref().and_then(Weak::upgrade));
+        if let Some(more) = &self.more {
+            // A loop: chained iterators take twice as long, and there may be a hundred thousand.
+            for (_, node) in &more.nodes {
+                if let Some(node) = node.upgrade() {
+                    nodes.push(node);
+                }
+            }
+            nodes.extend(more.trial.clone());
+        }
     }
 
-    fn leaves_beneath(&self) -> impl Iterator<Item = Waker> {
-        self.more.iter().flat_map(|more| more.leaves.iter().map(|(_, (waker, _))| waker.clone()))
+    fn leaf_at(&mut self, key: usize) -> Option<&mut (Waker, TaskWait)> {
+        match key {
+            FIRST_LEAF => self.leaf.as_deref_mut(),
+            key => self.more.as_mut()?.leaves.get_mut(key - 1),
+        }
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = &(Waker, TaskWait)> {
+        let others = self.more.iter().flat_map(|more| more.leaves.iter().map(|(_, leaf)| leaf));
+        self.leaf.as_deref().into_iter().chain(others)
+    }
+
+    /// Adds what wakes the primitives that wait right here.
+    fn add_leaves(&self, wakers: &mut Vec<Waker>) {
+        if self.leaf.is_some() || self.more.is_some() {
+            wakers.extend(self.leaves().map(|(waker, _)| waker.clone()));
+        }
     }
 }

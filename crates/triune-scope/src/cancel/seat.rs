@@ -61,6 +61,9 @@ pub(crate) trait Seat {
 
     fn passes(&mut self) -> &mut Passes;
 
+    /// The node at the root of the task that the boundary is a part of.
+    fn root(&self) -> Option<&Arc<Node>>;
+
     /// The task that the boundary is a part of.
     fn task(&self) -> Option<&Record>;
 
@@ -189,6 +192,10 @@ impl Seat for Nested {
         &mut self.passes
     }
 
+    fn root(&self) -> Option<&Arc<Node>> {
+        self.ambient.as_ref()?.root()
+    }
+
     fn task(&self) -> Option<&Record> {
         self.ambient.as_ref()?.record()
     }
@@ -244,6 +251,23 @@ impl Root {
 
     pub(super) fn polled_by_one(node: Arc<Node>) -> Self {
         Self::new(node, true)
+    }
+
+    /// Has no node before [`give`](Self::give).
+    pub(super) fn without_node() -> Self {
+        Self {
+            node: None,
+            entered: false,
+            registered: true,
+            gone: false,
+            one_waker: true,
+            passes: Passes::default(),
+        }
+    }
+
+    /// Before the first poll.
+    pub(super) fn give(&mut self, node: Arc<Node>) {
+        self.node = Some(node);
     }
 
     /// The boundary has left already.
@@ -325,6 +349,10 @@ impl Seat for Root {
         &mut self.passes
     }
 
+    fn root(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref()
+    }
+
     fn task(&self) -> Option<&Record> {
         self.node.as_ref()?.record()
     }
@@ -344,6 +372,7 @@ impl Seat for Root {
         }
         // Where nobody else has the node it leaves the tree by being dropped, which is about to happen.
         if let Some(node) = &self.node
+            && !node.is_on_trial()
             && (node.is_own_task() || Arc::strong_count(node) > 1)
         {
             node.unlink();

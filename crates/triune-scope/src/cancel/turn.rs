@@ -138,6 +138,11 @@ impl Turn {
         Self { turns, ticket: AtomicU64::new(DUE) }
     }
 
+    /// The node goes on to another child.
+    pub(super) fn renew(&mut self) {
+        *self.ticket.get_mut() = DUE;
+    }
+
     /// The child is in the set, which polls it next.
     pub(crate) fn admit(&self, ticket: Ticket) {
         self.ticket.store(ticket.bits() | DUE, Ordering::Release);
@@ -147,6 +152,11 @@ impl Turn {
     pub(super) fn begin(&self) {
         // Acquire: what was written before a wake is visible to the poll.
         self.ticket.fetch_and(!DUE, Ordering::AcqRel);
+    }
+
+    /// Whether it is to be polled once more.
+    pub(super) fn is_due(&self) -> bool {
+        self.ticket.load(Ordering::Acquire) & DUE != 0
     }
 
     /// The child has ended.

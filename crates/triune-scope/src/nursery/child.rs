@@ -6,11 +6,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
+use super::core::Core;
 use super::set::Member;
 use crate::cancel::boundary::RootBoundary;
 use crate::cancel::flags::Flag;
@@ -49,18 +50,24 @@ use crate::tree::{Awaited, TaskWait};
 /// # }
 /// ```
 pub struct Child<T, E = Error> {
-    task: Task,
     cell: Arc<Cell<T>>,
     leaf: Leaf,
     errors: PhantomData<fn() -> E>,
 }
 
-/// Where the running child leaves its value for the handle.
+/// What the handle knows of its child, and where the child leaves its value.
 ///
 /// The child lets go of it as soon as there is no handle: most children are started for what they do.
-pub(super) struct Cell<T>(Mutex<State<T>>);
+pub(super) struct Cell<T> {
+    task: TaskInfo,
+    /// Its root: from the start, or from the first poll.
+    node: OnceLock<Arc<Node>>,
+    state: Mutex<State<T>>,
+}
 
 enum State<T> {
+    /// Not polled yet, and without a root; why it is cancelled, if it is.
+    Announced(Option<Waker>, Option<CancelReason>),
     Running(Option<Waker>),
     Done(T),
     /// Left no value.
@@ -89,8 +96,49 @@ impl<T> State<T> {
 }
 
 impl<T> Cell<T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State::Running(None))))
+    fn with_root(node: &Arc<Node>) -> Arc<Self> {
+        let task = TaskInfo::clone(&Task::root(Arc::clone(node)));
+        let node = OnceLock::from(Arc::clone(node));
+        Arc::new(Self { task, node, state: Mutex::new(State::Running(None)) })
+    }
+
+    fn announced(task: TaskInfo) -> Arc<Self> {
+        Arc::new(Self { task, node: OnceLock::new(), state: Mutex::new(State::Announced(None, None)) })
+    }
+
+    /// The root for the first poll.
+    fn bear(self: &Arc<Self>, core: &Core) -> Arc<Node> {
+        if !self.has_handle() {
+            return core.try_out(&self.task);
+        }
+        let node = core.bear(&self.task);
+        let mut state = self.state.lock();
+        // Nobody else sets it. Within the lock, because a cancel looks for it there.
+        let _first = self.node.set(Arc::clone(&node));
+        let cancelled = match &mut *state {
+            State::Announced(waker, cancelled) => {
+                let (waker, cancelled) = (waker.take(), cancelled.take());
+                *state = State::Running(waker);
+                cancelled
+            }
+            State::Running(_) | State::Done(_) | State::Failed(_) => None,
+        };
+        drop(state);
+        if let Some(reason) = cancelled {
+            node.cancel(reason);
+        }
+        node
+    }
+
+    fn cancel(&self, reason: CancelReason) {
+        let mut state = self.state.lock();
+        if let Some(node) = self.node.get() {
+            drop(state);
+            node.cancel(reason);
+        } else if let State::Announced(_, cancelled) = &mut *state {
+            // Only the first counts.
+            cancelled.get_or_insert(reason);
+        }
     }
 
     fn has_handle(self: &Arc<Self>) -> bool {
@@ -99,17 +147,17 @@ impl<T> Cell<T> {
 
     /// Stores how the child ended and wakes whoever waits for it.
     fn finish(&self, end: State<T>) {
-        let old = std::mem::replace(&mut *self.0.lock(), end);
+        let old = std::mem::replace(&mut *self.state.lock(), end);
         match old {
-            State::Running(waker) => waker.into_iter().for_each(Waker::wake),
+            State::Announced(waker, _) | State::Running(waker) => waker.into_iter().for_each(Waker::wake),
             State::Done(_) | State::Failed(_) => unreachable!("a child ends once"),
         }
     }
 
     fn poll_value(&self, cx: &Context<'_>) -> Poll<Result<T, ChildErrorKind>> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         match &mut *state {
-            State::Running(waker) => {
+            State::Announced(waker, _) | State::Running(waker) => {
                 let old = waker.replace(cx.waker().clone());
                 drop(state);
                 drop(old);
@@ -118,7 +166,7 @@ impl<T> Cell<T> {
             State::Failed(why) => Poll::Ready(Err(why.tell())),
             State::Done(_) => match std::mem::replace(&mut *state, State::failed(ChildErrorKind::Taken)) {
                 State::Done(value) => Poll::Ready(Ok(value)),
-                State::Running(_) | State::Failed(_) => {
+                State::Announced(..) | State::Running(_) | State::Failed(_) => {
                     unreachable!("the state was looked at under the same lock")
                 }
             },
@@ -127,36 +175,36 @@ impl<T> Cell<T> {
 }
 
 impl<T, E> Child<T, E> {
-    fn new(task: Task, cell: Arc<Cell<T>>) -> Self {
-        Self { task, cell, leaf: Leaf::default(), errors: PhantomData }
+    fn new(cell: Arc<Cell<T>>) -> Self {
+        Self { cell, leaf: Leaf::default(), errors: PhantomData }
     }
 
     /// A child that never starts, because its nursery is being torn down.
-    pub(super) fn abandoned(node: Arc<Node>) -> Self {
-        let cell = Cell::new();
+    pub(super) fn abandoned(node: &Arc<Node>) -> Self {
+        let cell = Cell::with_root(node);
         cell.finish(State::failed(ChildErrorKind::Abandoned));
-        Self::new(Task::root(node), cell)
+        Self::new(cell)
     }
 
     /// The child's number.
     pub fn id(&self) -> TaskId {
-        self.task.id()
+        self.cell.task.id()
     }
 
     /// The child's name.
     pub fn name(&self) -> &str {
-        self.task.name()
+        self.cell.task.name()
     }
 
     /// Cancels this child alone. Its siblings go on, and the nursery does not count it as a failure.
     #[track_caller]
     pub fn cancel(&self, reason: impl Into<CancelReason>) {
-        self.task.node().cancel(reason.into().at(Location::caller()));
+        self.cell.cancel(reason.into().at(Location::caller()));
     }
 
     /// Whether the child has ended.
     pub fn is_finished(&self) -> bool {
-        !matches!(*self.cell.0.lock(), State::Running(_))
+        !matches!(*self.cell.state.lock(), State::Announced(..) | State::Running(_))
     }
 }
 
@@ -177,7 +225,7 @@ impl<T, E: NurseryError> Future for Child<T, E> {
                 // The scope keeps no trace of a wait that is over.
                 self.leaf = Leaf::default();
                 Poll::Ready(
-                    end.map_err(|kind| Error::new(ChildError::new(TaskInfo::clone(&self.task), kind)).into()),
+                    end.map_err(|kind| Error::new(ChildError::new(self.cell.task.clone(), kind)).into()),
                 )
             }
         }
@@ -186,7 +234,7 @@ impl<T, E: NurseryError> Future for Child<T, E> {
 
 impl<T, E> fmt::Debug for Child<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Child").field("task", &*self.task).field("finished", &self.is_finished()).finish()
+        f.debug_struct("Child").field("task", &self.cell.task).field("finished", &self.is_finished()).finish()
     }
 }
 
@@ -254,9 +302,16 @@ pin_project! {
 impl<T, F: Future> Runner<T, F> {
     /// The future of a child with this root, and its handle.
     pub(super) fn new<E>(node: Arc<Node>, future: F) -> (Self, Child<T, E>) {
-        let cell = Cell::new();
-        let child = Child::new(Task::root(Arc::clone(&node)), Arc::clone(&cell));
+        let cell = Cell::with_root(&node);
+        let child = Child::new(Arc::clone(&cell));
         (Self { cell: Some(cell), root: Some(RootBoundary::child(node, future)) }, child)
+    }
+
+    /// The future of a child that was announced, and its handle.
+    pub(super) fn announced<E>(task: TaskInfo, future: F) -> (Self, Child<T, E>) {
+        let cell = Cell::announced(task);
+        let child = Child::new(Arc::clone(&cell));
+        (Self { cell: Some(cell), root: Some(RootBoundary::without_node(future)) }, child)
     }
 
     /// The future of a child that has no handle.
@@ -338,8 +393,19 @@ where
     F: Future<Output = Result<T, E>>,
     E: NurseryError,
 {
-    fn root(&self) -> &Arc<Node> {
-        self.root.as_ref().expect("a child that has ended has no root").node()
+    fn root(&self) -> Option<&Arc<Node>> {
+        self.root.as_ref()?.given_node()
+    }
+
+    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
+        let this = self.project();
+        let root = this.root.as_pin_mut().expect("a child begins before its end");
+        if let Some(node) = root.given_node() {
+            return Arc::clone(node);
+        }
+        let node = this.cell.as_ref().expect("only its cell knows who it is").bear(core);
+        root.give(Arc::clone(&node));
+        node
     }
 }
 

@@ -19,6 +19,7 @@ use crate::lock::Mutex;
 use crate::probe::census;
 use crate::run::Run;
 use crate::task::TaskInfo;
+use crate::task_var::Vars;
 use crate::tree::record::{Opening, Record};
 
 pub(super) struct Core {
@@ -133,6 +134,10 @@ impl Core {
 
     /// The root of a new child, linked beneath the nursery.
     pub(super) fn new_child(&self, kind: Kind, place: Place, info: TaskInfo) -> Arc<Node> {
+        self.new_child_with(kind, place, info, ambient::vars())
+    }
+
+    fn new_child_with(&self, kind: Kind, place: Place, info: TaskInfo, vars: Vars) -> Arc<Node> {
         let parent = match kind {
             Kind::Ordinary => &self.node,
             Kind::Daemon => self.daemons.get_or_init(|| {
@@ -141,7 +146,7 @@ impl Core {
                 daemons
             }),
         };
-        let (record, vars) = (Record::child(info), ambient::vars());
+        let record = Record::child(info);
         let node = match place {
             Place::OwnTask => Node::task(parent, Inherit::Yes, record, vars),
             Place::SameTask => {
@@ -153,6 +158,25 @@ impl Core {
             node.raise(Flag::Daemon);
         }
         node
+    }
+
+    /// Shows an ordinary child in the task of the nursery, which gets a node with its first poll.
+    pub(super) fn announce(&self, task: TaskInfo) {
+        self.turns.get_or_init(Arc::default);
+        self.node.announce(task);
+    }
+
+    /// The root of a child that was announced and that somebody can reach.
+    pub(super) fn bear(&self, task: &TaskInfo) -> Arc<Node> {
+        self.node.withdraw(task.id());
+        // It was announced because no task variables were set.
+        self.new_child_with(Kind::Ordinary, Place::SameTask, task.clone(), Vars::default())
+    }
+
+    /// The root of a child that was announced and that nobody can reach.
+    pub(super) fn try_out(&self, task: &TaskInfo) -> Arc<Node> {
+        let turns = self.turns.get_or_init(Arc::default);
+        self.node.try_out(task, turns).unwrap_or_else(|| self.bear(task))
     }
 
     /// The turns of the children in the task of the nursery, if there were any.
@@ -280,6 +304,8 @@ impl Core {
 
     /// The nursery is over: nothing of it stays in the tree.
     pub(super) fn close(&self) {
+        self.node.end_trials();
+        self.node.forget_announced();
         if let Some(daemons) = self.daemons.get() {
             daemons.unlink();
         }

@@ -142,13 +142,13 @@ fn poll_children<B: Member + Unpin>(
             moved = true;
             let mut started = shared.take_queue();
             order::shuffle(&mut started);
-            started.into_iter().for_each(|child| children.push(child));
+            children.extend(started);
         }
         for finished in core.take_finished() {
             state.settle(core, finished);
             moved = true;
         }
-        while let Some(finished) = children.poll_due(&mut budget) {
+        while let Some(finished) = children.poll_due(core, &mut budget) {
             state.settle(core, finished);
             moved = true;
         }
@@ -159,6 +159,7 @@ fn poll_children<B: Member + Unpin>(
         if only_daemons && state.may_stop_daemons() {
             core.cancel_daemons();
         }
+        children.end_trials(core);
         return;
     }
 }

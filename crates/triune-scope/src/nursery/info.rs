@@ -48,6 +48,11 @@ impl ChildInfo {
         }
     }
 
+    fn announced(task: TaskInfo, nursery: &Node) -> Self {
+        let cancelled = nursery.cancel_reason();
+        Self { task, kind: ChildKind::Task, activity: Activity::New, cancelled }
+    }
+
     /// The child's number.
     pub fn id(&self) -> TaskId {
         self.task.id()
@@ -89,6 +94,8 @@ impl Core {
             .chain(daemons)
             .filter_map(|(node, daemon)| node.record().map(|record| ChildInfo::of(&node, record, daemon)))
             .collect();
+        let announced = self.node.announced().into_iter();
+        children.extend(announced.map(|task| ChildInfo::announced(task, &self.node)));
         children.sort_by_key(ChildInfo::id);
         children
     }

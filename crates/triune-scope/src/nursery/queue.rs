@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::child::{Child, Kind, Runner};
 use super::core::Core;
 use super::parallel;
+use crate::cancel::ambient;
 use crate::cancel::node::Place;
 use crate::error::NurseryError;
+use crate::instrument;
 use crate::lock::Mutex;
 use crate::task::TaskInfo;
 
@@ -53,8 +55,19 @@ impl<B> Shared<B> {
         F: Future<Output = Result<T, E>>,
         E: NurseryError,
     {
-        let (runner, child) = Runner::new(self.core.new_child(kind, Place::SameTask, task), future);
+        // What sees task variables has a node from the start, to keep them; and instruments hear of every start.
+        let waits_for_node = kind == Kind::Ordinary && !instrument::is_wanted() && ambient::vars().is_empty();
+        let id = task.id();
+        let (runner, child) = if waits_for_node {
+            self.core.announce(task.clone());
+            Runner::announced(task, future)
+        } else {
+            Runner::new(self.core.new_child(kind, Place::SameTask, task), future)
+        };
         if let Err(refusal) = self.push(kind, boxed(runner)) {
+            if waits_for_node {
+                self.core.node.withdraw(id);
+            }
             self.refuse(refusal);
         }
         child
@@ -113,7 +126,7 @@ impl<B> Shared<B> {
             Err(refusal) => {
                 drop(future);
                 self.refuse(refusal);
-                Child::abandoned(node)
+                Child::abandoned(&node)
             }
         }
     }

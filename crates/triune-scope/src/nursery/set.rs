@@ -1,11 +1,11 @@
 //! The children that a nursery polls in its own task.
 //!
-//! 1. A child is polled when its turn has come: after it was put in, and after each wake; see `cancel::turn`.
-//! 2. What was woken before the poll of the nursery began comes first, in the order of the wakes; then what was put in
+//! 1. A child is polled when its turn has come: after its start, and after each wake; see `cancel::turn`.
+//! 2. Turns come in their order: what was left over, what was woken before the poll of the nursery began, what is started
 //!    meanwhile. What is woken while the nursery is polled waits for its next poll.
 //! 3. A poll of the nursery polls at most [`MAX_POLLS`] children; the rest waits, in its order, for the next one. So a
 //!    nursery of many does not keep other tasks of its thread waiting.
-//! 4. A child leaves the set before its end is told.
+//! 4. A child leaves the set before its end is told. One that ends in its first poll was never in a slot, see `cancel::trial`.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use super::child::Finished;
+use super::core::Core;
 use crate::cancel::node::Node;
 use crate::cancel::turn::{Ticket, Turns};
 
@@ -24,25 +25,41 @@ const MAX_POLLS: usize = 256;
 
 /// A child in the task of its nursery.
 pub(super) trait Member: Future<Output = Finished> {
-    /// The node at its root. Only before its end.
-    fn root(&self) -> &Arc<Node>;
+    /// The node at its root: until its end, if it has begun.
+    fn root(&self) -> Option<&Arc<Node>>;
+
+    /// Sees to it that it has a root, before its first poll.
+    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node>;
 }
 
 impl<M: Member + ?Sized> Member for Pin<Box<M>> {
-    fn root(&self) -> &Arc<Node> {
+    fn root(&self) -> Option<&Arc<Node>> {
         (**self).root()
+    }
+
+    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
+        self.get_mut().as_mut().begin(core)
     }
 }
 
 /// The running children of one nursery.
 pub(super) struct ChildSet<B> {
     slots: Slab<Slot<B>>,
-    /// Those whose turn it is.
-    due: VecDeque<Ticket>,
+    due: VecDeque<Due<B>>,
     /// Memory for the next list of wakes.
     spare: Vec<Ticket>,
-    /// How many were put in.
+    /// How many have begun.
     stamp: u32,
+    /// There may be a node on trial.
+    tries: bool,
+}
+
+/// Whose turn it is.
+enum Due<B> {
+    /// A child that was woken.
+    Woken(Ticket),
+    /// One that has not begun.
+    New(B),
 }
 
 struct Slot<B> {
@@ -53,48 +70,82 @@ struct Slot<B> {
 
 impl<B> Default for ChildSet<B> {
     fn default() -> Self {
-        Self { slots: Slab::new(), due: VecDeque::new(), spare: Vec::new(), stamp: 0 }
+        Self { slots: Slab::new(), due: VecDeque::new(), spare: Vec::new(), stamp: 0, tries: false }
     }
 }
 
 impl<B: Member + Unpin> ChildSet<B> {
-    /// Puts a child in; it is polled next.
-    pub(super) fn push(&mut self, child: B) {
-        let root = child.root();
-        let waker = Waker::from(Arc::clone(root));
-        let entry = self.slots.vacant_entry();
-        self.stamp = self.stamp.wrapping_add(1);
-        let slot = u32::try_from(entry.key()).expect("fewer than four billion children fit into memory");
-        let ticket = Ticket { slot, stamp: self.stamp };
-        root.turn().expect("a child in the task of its nursery has turns").admit(ticket);
-        entry.insert(Slot { child, waker, stamp: ticket.stamp });
-        self.due.push_back(ticket);
+    /// Takes over new children.
+    pub(super) fn extend(&mut self, children: Vec<B>) {
+        self.due.extend(children.into_iter().map(Due::New));
     }
 
     /// Takes over whom the list names.
     pub(super) fn gather(&mut self, turns: &Turns) {
         let mut woken = turns.take(std::mem::take(&mut self.spare));
-        self.due.extend(woken.drain(..));
+        self.due.extend(woken.drain(..).map(Due::Woken));
         self.spare = woken;
     }
 
     /// Polls those whose turn it is, as far as `budget` allows; the first that ends is returned.
-    pub(super) fn poll_due(&mut self, budget: &mut Budget) -> Option<Finished> {
+    pub(super) fn poll_due(&mut self, core: &Core, budget: &mut Budget) -> Option<Finished> {
         while budget.0 > 0 {
-            let Ticket { slot, stamp } = self.due.pop_front()?;
-            let key = slot as usize;
-            let Some(due) = self.slots.get_mut(key).filter(|child| child.stamp == stamp) else {
-                // Woken before its end.
-                continue;
+            let ended = match self.due.pop_front()? {
+                Due::Woken(ticket) => self.poll_woken(ticket, budget),
+                Due::New(child) => {
+                    budget.0 -= 1;
+                    self.poll_new(child, core)
+                }
             };
-            budget.0 -= 1;
-            if let Poll::Ready(finished) = Pin::new(&mut due.child).poll(&mut Context::from_waker(&due.waker))
-            {
-                drop(self.slots.remove(key));
-                return Some(finished);
+            if ended.is_some() {
+                return ended;
             }
         }
         None
+    }
+
+    fn poll_woken(&mut self, Ticket { slot, stamp }: Ticket, budget: &mut Budget) -> Option<Finished> {
+        let key = slot as usize;
+        // Else it was woken before its end.
+        let due = self.slots.get_mut(key).filter(|child| child.stamp == stamp)?;
+        budget.0 -= 1;
+        match Pin::new(&mut due.child).poll(&mut Context::from_waker(&due.waker)) {
+            Poll::Pending => None,
+            Poll::Ready(finished) => {
+                drop(self.slots.remove(key));
+                Some(finished)
+            }
+        }
+    }
+
+    fn poll_new(&mut self, mut child: B, core: &Core) -> Option<Finished> {
+        let root = Pin::new(&mut child).begin(core);
+        self.tries = true;
+        self.stamp = self.stamp.wrapping_add(1);
+        // It gets its slot when it parks, but its wakes must know it now.
+        let key = self.slots.vacant_key();
+        let slot = u32::try_from(key).expect("fewer than four billion children fit into memory");
+        let ticket = Ticket { slot, stamp: self.stamp };
+        root.turn().expect("a child in the task of its nursery has turns").admit(ticket);
+        let waker = Waker::from(root);
+        match Pin::new(&mut child).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(finished) => Some(finished),
+            Poll::Pending => {
+                if let Some(root) = child.root() {
+                    core.node.keep_trial(root);
+                }
+                let inserted = self.slots.insert(Slot { child, waker, stamp: ticket.stamp });
+                debug_assert_eq!(inserted, key, "nothing else is inserted during a poll");
+                None
+            }
+        }
+    }
+
+    /// The poll of the nursery is over.
+    pub(super) fn end_trials(&mut self, core: &Core) {
+        if std::mem::take(&mut self.tries) {
+            core.node.end_trials();
+        }
     }
 
     /// Whether the budget did not suffice.

@@ -33,6 +33,9 @@ impl Run {
                 statistics.tasks_living += 1;
                 statistics.tasks_ready += usize::from(record.is_new() || node.has_unseen_cancel());
             }
+            let announced = node.announced().len();
+            statistics.tasks_living += announced;
+            statistics.tasks_ready += announced;
             if node.has_times() {
                 let next = statistics.next_deadline.into_iter().chain(node.next_alarm()).min();
                 statistics.next_deadline = next;

@@ -119,6 +119,10 @@ impl Tree {
                 }
                 None => above,
             };
+            let (parent, depth) =
+                own.map_or((None, 0), |(own, depth)| (Some(tasks[own].info.id()), depth + 1));
+            let announced = node.announced().into_iter();
+            tasks.extend(announced.map(|task| TaskState::announced(task, node, parent, depth)));
             if let Some(task) = own.and_then(|(own, _)| tasks.get_mut(own)) {
                 task.add_waits(node);
                 task.nurseries.extend(NurseryState::of(node));
@@ -174,6 +178,24 @@ impl TaskState {
             deadline: if node.is_cancelled() { None } else { node.effective_deadline() },
             nurseries: Vec::new(),
             held: node.is_held(),
+            depth,
+        }
+    }
+
+    /// A child without a node of its own, in the nursery with this node.
+    fn announced(info: TaskInfo, nursery: &Arc<Node>, parent: Option<TaskId>, depth: usize) -> Self {
+        Self {
+            info,
+            parent,
+            activity: Activity::New,
+            waits_for: Vec::new(),
+            polls: 0,
+            busy: Duration::ZERO,
+            longest_poll: Duration::ZERO,
+            cancelled: nursery.cancel_reason(),
+            deadline: if nursery.is_cancelled() { None } else { nursery.effective_deadline() },
+            nurseries: Vec::new(),
+            held: false,
             depth,
         }
     }
