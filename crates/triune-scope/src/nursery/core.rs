@@ -33,8 +33,9 @@ pub(super) struct Core {
     daemon: Count,
     /// Those of them that are tokio tasks.
     parallel: AtomicUsize,
-    /// Those of these that have not ended.
+    /// Those of these that have not ended, and of them the ordinary ones.
     running: AtomicUsize,
+    running_ordinary: AtomicUsize,
     /// Held while they run: a cancel from above must not drop what waits for them.
     hold: Mutex<Option<Hold>>,
     holds: AtomicBool,
@@ -46,13 +47,15 @@ pub(super) struct Core {
     _census: census::Entry,
 }
 
-/// Counts children without an atomic addition: each number has one writer at a time.
+/// Counts children. Without an atomic addition where a number has one writer at a time.
 #[derive(Default)]
 struct Count {
     /// Written under the lock of the queue.
     started: AtomicUsize,
     /// Written by the nursery's future.
     settled: AtomicUsize,
+    /// The parallel ones that ended without a failure: there is nothing for the nursery to settle.
+    done: AtomicUsize,
 }
 
 impl Count {
@@ -66,9 +69,9 @@ impl Count {
 
     /// Exact for who holds the lock of the queue and is the nursery's future, else of some moment.
     fn living(&self) -> usize {
-        // In this order, so that no child is settled that did not start.
-        let settled = self.settled.load(Ordering::Acquire);
-        self.started.load(Ordering::Acquire) - settled
+        // In this order, so that no child has ended that did not start.
+        let ended = self.settled.load(Ordering::Acquire) + self.done.load(Ordering::Acquire);
+        self.started.load(Ordering::Acquire) - ended
     }
 }
 
@@ -92,6 +95,7 @@ impl Core {
             daemon: Count::default(),
             parallel: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            running_ordinary: AtomicUsize::new(0),
             hold: Mutex::new(None),
             holds: AtomicBool::new(false),
             mail: Mutex::default(),
@@ -240,9 +244,23 @@ impl Core {
 
     /// A parallel child has ended, its future is dropped.
     pub(super) fn report(&self, finished: Finished) {
-        self.post(finished);
-        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let kind = finished.kind();
+        if finished.failure.is_some() {
+            self.post(finished);
+        } else {
+            // Nothing of it is left when the nursery hears of it.
+            drop(finished);
+            self.counter(kind).done.fetch_add(1, Ordering::AcqRel);
+            self.parallel.fetch_sub(1, Ordering::AcqRel);
+        }
+        let is_last_ordinary =
+            kind == Kind::Ordinary && self.running_ordinary.fetch_sub(1, Ordering::AcqRel) == 1;
+        let is_last = self.running.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last {
             self.release();
+        }
+        if is_last_ordinary || is_last {
+            self.wake();
         }
     }
 
@@ -266,6 +284,9 @@ impl Core {
         self.counter(kind).start();
         place == Place::OwnTask && {
             self.parallel.fetch_add(1, Ordering::AcqRel);
+            if kind == Kind::Ordinary {
+                self.running_ordinary.fetch_add(1, Ordering::AcqRel);
+            }
             self.running.fetch_add(1, Ordering::AcqRel) == 0
         }
     }

@@ -28,7 +28,7 @@ where
     E: NurseryError,
 {
     let root = Task::root(Arc::clone(&node));
-    let reporter = Reporter { core: Arc::clone(core), task: root, reported: false, live: None };
+    let reporter = Reporter { core: Arc::clone(core), task: Some(root), live: None };
     let (runner, child) = Runner::new(node, future);
     let mut task = Parallel { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
@@ -76,14 +76,14 @@ where
 /// Reports the end of a child exactly once, at the latest when it is dropped.
 struct Reporter {
     core: Arc<Core>,
-    task: Task,
-    reported: bool,
+    /// Until the end is reported.
+    task: Option<Task>,
     live: Option<LiveGuard>,
 }
 
 impl Reporter {
     fn report(&mut self, finished: Finished) {
-        if !std::mem::replace(&mut self.reported, true) {
+        if self.task.take().is_some() {
             self.core.report(finished);
             self.live = None;
         }
@@ -92,8 +92,8 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        if !self.reported {
-            self.report(Finished { task: self.task.clone(), failure: None });
+        if let Some(task) = self.task.clone() {
+            self.report(Finished { task, failure: None });
         }
     }
 }
