@@ -34,6 +34,26 @@ fn try_things(boot: Boot) -> u8 {
     0
 }
 
+#[distributed_slice(ROLES)]
+static OWNER: Role = Role { name: "owner", main: owner };
+
+/// Has a child of its own, without limits of its own, that tries what the parent of this one says.
+fn owner(boot: Boot) -> u8 {
+    let link = boot.into_link();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (child, theirs) = spawn(Spec::new("try", "beneath")).await.expect("it may start children");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _one_has_ended = std::io::copy(&mut &link, &mut &theirs);
+                let _ended_already = theirs.shutdown(std::net::Shutdown::Write);
+            });
+            let _one_has_ended = std::io::copy(&mut &theirs, &mut &link);
+        });
+        u8::from(!child.wait_gone().await.is_success())
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "what it must not be able to do")]
 fn attempt(what: &str, argument: &str) -> std::io::Result<String> {
     match what {
@@ -88,7 +108,11 @@ struct Trial {
 
 impl Trial {
     async fn start(limits: Limits) -> Self {
-        let (process, link) = spawn(Spec::new("try", "try").limits(limits)).await.expect("it starts");
+        Self::start_as("try", limits).await
+    }
+
+    async fn start_as(role: &'static str, limits: Limits) -> Self {
+        let (process, link) = spawn(Spec::new(role, role).limits(limits)).await.expect("it starts");
         link.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket of ours");
         let mut trial = Self { process, link: BufReader::new(link), report: LimitsReport::default() };
         trial.report = LimitsReport::decode(&trial.answer()).expect("the child says what it is limited to");
@@ -126,6 +150,31 @@ fn guarded<Fut: Future<Output = ()>>(test: impl FnOnce() -> Fut) {
 }
 
 const MIB: u64 = 1 << 20;
+
+#[test]
+fn what_a_limited_process_starts_is_limited_as_it_is() {
+    guarded(async || {
+        let limits =
+            Limits::new().memory(64 * MIB).open_files(60).cores([0]).nice(7).no_network().no_programs();
+        let mut trial = Trial::start_as("owner", limits.read_only("/usr").enforce(Enforce::BestEffort)).await;
+        let holds = |limit| trial.report.get(limit) == Some(Enforcement::Enforced);
+        let (paths, calls) = (holds(Limit::Paths), holds(Limit::Network));
+        assert!(holds(Limit::Memory) && holds(Limit::Cores), "{}", trial.report);
+        assert_eq!(trial.does(&format!("reserve {}", 128 * MIB)), "refused");
+        assert!(trial.does("open 100").parse::<u32>().expect("a number") < 60);
+        assert_eq!(trial.does("status Cpus_allowed_list:"), "0");
+        assert_eq!(trial.does("status NoNewPrivs:"), "1");
+        assert_eq!(trial.does("nice -"), "7");
+        if calls {
+            assert_eq!(trial.does("tcp 127.0.0.1:0"), "PermissionDenied");
+            assert_eq!(trial.does("run /usr/bin/true"), "PermissionDenied");
+        }
+        if paths {
+            assert_eq!(trial.does("read /etc/passwd"), "PermissionDenied");
+        }
+        assert_eq!(trial.end().await, Exit::Code(0));
+    });
+}
 
 #[test]
 fn memory_beyond_the_limit_is_not_given_and_an_allocation_of_it_aborts() {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::builder::{Enforce, Limits, Resource};
+use super::builder::{Enforce, Limits, Paths, Resource};
 use super::report::{Enforcement, Limit, LimitsError, LimitsReport};
 use super::text;
 use crate::sys;
@@ -12,6 +12,7 @@ use crate::sys;
 /// What this process has put on itself.
 #[derive(Debug)]
 struct Own {
+    limits: Limits,
     report: LimitsReport,
     /// Processor time for each job.
     per_job: Option<Duration>,
@@ -47,8 +48,13 @@ pub(crate) fn apply_own() -> Result<(), String> {
     }
     let seconds = limits.counted(Resource::CpuTime).filter(|_| limits.cpu_time_per_job);
     // The entry is passed once.
-    let _once = OWN.set(Own { report, per_job: seconds.map(Duration::from_secs) });
+    let _once = OWN.set(Own { limits, report, per_job: seconds.map(Duration::from_secs) });
     Ok(())
+}
+
+/// The limits that this process was started with.
+pub(super) fn own_limits() -> Option<&'static Limits> {
+    OWN.get().map(|own| &own.limits)
 }
 
 fn apply(limits: &Limits) -> LimitsReport {
@@ -64,7 +70,7 @@ fn apply(limits: &Limits) -> LimitsReport {
             apply_counted(&mut report, resource, value, limits.cpu_time_per_job);
         }
     }
-    let sandboxed = limits.paths.is_some() || limits.no_network || limits.no_programs;
+    let sandboxed = !limits.paths.is_empty() || limits.no_network || limits.no_programs;
     if limits.no_new_privileges || sandboxed {
         let done = sys::set_no_new_privileges();
         note(&mut report, Limit::NewPrivileges, done, "it needs Linux 3.5 or later");
@@ -74,22 +80,11 @@ fn apply(limits: &Limits) -> LimitsReport {
 }
 
 fn sandbox(report: &mut LimitsReport, limits: &Limits) {
-    if let Some(paths) = &limits.paths {
-        let (enforcement, why) = match sys::restrict_paths(&paths.read, &paths.write) {
-            Ok(sys::Restricted::Fully) => (Enforcement::Enforced, String::new()),
-            Ok(sys::Restricted::Partially) => {
-                let why = "the kernel's Landlock knows only a part of what can be done to a file; \
-                           a later kernel knows all";
-                (Enforcement::Partial, why.to_owned())
-            }
-            Ok(sys::Restricted::Not) => {
-                let why = "the kernel has no Landlock, or it is switched off; it is in Linux 5.13 and later, \
-                           and `landlock` must be in the `lsm=` list of its command line";
-                (Enforcement::Unsupported, why.to_owned())
-            }
-            Err(why) => (Enforcement::Unsupported, why),
-        };
-        report.push(Limit::Paths, enforcement, why);
+    // Each on top of the one before; they hold if all of them do.
+    let restricted: Vec<_> = limits.paths.iter().map(restrict).collect();
+    let missing = restricted.iter().find(|(enforcement, _)| *enforcement != Enforcement::Enforced);
+    if let Some((enforcement, why)) = missing.or(restricted.first()) {
+        report.push(Limit::Paths, *enforcement, why.as_str());
     }
     if limits.no_network || limits.no_programs {
         let filtered = sys::filter_calls(limits.no_network, limits.no_programs);
@@ -99,6 +94,23 @@ fn sandbox(report: &mut LimitsReport, limits: &Limits) {
         for (_, limit) in both.into_iter().filter(|(is_set, _)| *is_set) {
             report.push(limit, enforcement, why.as_str());
         }
+    }
+}
+
+fn restrict(paths: &Paths) -> (Enforcement, String) {
+    match sys::restrict_paths(&paths.read, &paths.write) {
+        Ok(sys::Restricted::Fully) => (Enforcement::Enforced, String::new()),
+        Ok(sys::Restricted::Partially) => {
+            let why = "the kernel's Landlock knows only a part of what can be done to a file; \
+                       a later kernel knows all";
+            (Enforcement::Partial, why.to_owned())
+        }
+        Ok(sys::Restricted::Not) => {
+            let why = "the kernel has no Landlock, or it is switched off; it is in Linux 5.13 and later, \
+                       and `landlock` must be in the `lsm=` list of its command line";
+            (Enforcement::Unsupported, why.to_owned())
+        }
+        Err(why) => (Enforcement::Unsupported, why),
     }
 }
 

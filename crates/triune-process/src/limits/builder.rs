@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::apply::own_limits;
 use super::report::Limit;
 use super::text;
 
@@ -21,7 +22,8 @@ pub enum Enforce {
 /// What a process may not do, on its own and with everything that it starts. Nothing is limited by default.
 ///
 /// The child applies them to itself before its role begins: starting it stays cheap, and no process but it is affected. A
-/// limit can only be lowered: where the system already allows less, that stays. Whether each limit holds is in the
+/// limit can only be lowered: where the system already allows less, that stays. What a limited process starts is limited as
+/// it is, whoever is its parent for the system, and may be given less, but not more. Whether each limit holds is in the
 /// [`LimitsReport`](crate::LimitsReport); one that does not hold is an error, unless [`Limits::enforce`] says otherwise.
 ///
 /// Limits catch accidents: decoder bombs, endless loops, leaks. Together with the sandbox (paths, network, programs) they
@@ -44,7 +46,8 @@ pub struct Limits {
     pub(super) cores: Option<Vec<usize>>,
     pub(super) nice: Option<i32>,
     pub(super) no_new_privileges: bool,
-    pub(super) paths: Option<Paths>,
+    /// Each takes away more. The last one is of this process; those before are of the processes that own it.
+    pub(super) paths: Vec<Paths>,
     pub(super) no_network: bool,
     pub(super) no_programs: bool,
     pub(super) enforce: Enforce,
@@ -178,20 +181,28 @@ impl Limits {
     ///
     /// Enforced by Landlock, as far as the kernel knows it.
     pub fn read_only(mut self, path: impl Into<PathBuf>) -> Self {
-        self.paths.get_or_insert_default().read.push(path.into());
+        self.own_paths().read.push(path.into());
         self
     }
 
     /// Everything beneath this path may be read, written, made and removed. See [`read_only`](Self::read_only).
     pub fn read_write(mut self, path: impl Into<PathBuf>) -> Self {
-        self.paths.get_or_insert_default().write.push(path.into());
+        self.own_paths().write.push(path.into());
         self
     }
 
     /// No file can be opened, but for those beneath the paths that are named. See [`read_only`](Self::read_only).
     pub fn no_paths(mut self) -> Self {
-        self.paths.get_or_insert_default();
+        self.own_paths();
         self
+    }
+
+    fn own_paths(&mut self) -> &mut Paths {
+        if self.paths.is_empty() {
+            self.paths.push(Paths::default());
+        }
+        let last = self.paths.len() - 1;
+        &mut self.paths[last]
     }
 
     /// No socket can be opened but one of this machine (`AF_UNIX`): others fail with "permission denied". A socket that was
@@ -238,9 +249,36 @@ impl Limits {
         self.enforce(Enforce::BestEffort)
     }
 
-    /// The variable that tells a child its limits. Always set, because a child has the environment of its parent, which may
-    /// be limited itself.
+    /// These limits for a child of a process that has the limits `above`: it gets no more than that one has.
+    pub(super) fn beneath(&self, above: &Self) -> Self {
+        let mut both = self.clone();
+        for (own, above) in both.counted.iter_mut().zip(above.counted) {
+            *own = [*own, above].into_iter().flatten().min();
+        }
+        if self.counted(Resource::CpuTime).is_none() {
+            both.cpu_time_per_job = false;
+        }
+        both.cores = match (&self.cores, &above.cores) {
+            (Some(own), Some(above)) => {
+                Some(own.iter().copied().filter(|core| above.contains(core)).collect())
+            }
+            (own, above) => own.as_ref().or(above.as_ref()).cloned(),
+        };
+        both.nice = self.nice.max(above.nice);
+        both.no_new_privileges |= above.no_new_privileges;
+        both.no_network |= above.no_network;
+        both.no_programs |= above.no_programs;
+        both.paths = above.paths.iter().chain(&self.paths).cloned().collect();
+        if self.is_empty() {
+            both.enforce = above.enforce;
+        }
+        both
+    }
+
+    /// The variable that tells a child its limits, with those of this process. Always set, because a child has the
+    /// environment of its parent, which may be limited itself.
     pub(crate) fn to_variable(&self) -> (OsString, OsString) {
-        (text::VARIABLE.into(), text::encode(self).into())
+        let limits = own_limits().map_or_else(|| self.clone(), |own| self.beneath(own));
+        (text::VARIABLE.into(), text::encode(&limits).into())
     }
 }

@@ -17,7 +17,10 @@ fn everything() -> Limits {
         .cores([0, 3])
         .nice(-5)
         .no_new_privileges();
-    limits.paths = Some(Paths { read: vec!["/a b;c=%".into()], write: vec!["/tmp".into()] });
+    limits.paths = vec![
+        Paths { read: vec!["/a b;c=%".into()], write: vec!["/tmp".into()] },
+        Paths { read: vec!["/".into()], write: Vec::new() },
+    ];
     limits.no_network = true;
     limits.no_programs = true;
     limits.for_jobs()
@@ -33,6 +36,26 @@ fn limits_are_read_back_and_what_is_made_up_is_none() {
     for made_up in ["memory", "memory=", "memory=-1", "colour=3", "read=/tmp", "paths=;read=%g0", "cores=a"] {
         assert_eq!(text::decode(made_up), None, "{made_up}");
     }
+}
+
+#[test]
+fn a_child_gets_no_more_than_its_owner_has() {
+    let above = Limits::new().memory(100).open_files(10).cores([0, 1]).nice(5).read_only("/usr").no_network();
+    assert_eq!(Limits::new().beneath(&above), above);
+    assert_eq!(above.beneath(&Limits::new()), above);
+    let own =
+        Limits::new().memory(200).open_files(5).file_size(1).cores([1, 2]).nice(1).no_paths().no_programs();
+    let both = own.beneath(&above);
+    let mut expected =
+        Limits::new().memory(100).open_files(5).file_size(1).cores([1]).nice(5).read_only("/usr");
+    expected.paths.push(Paths::default());
+    assert_eq!(both, expected.no_network().no_programs());
+    // A time for each job is not what limits the whole life of a child of the job.
+    let worker = Limits::new().cpu_time(Duration::from_secs(3)).for_jobs();
+    assert_eq!(
+        Limits::new().beneath(&worker),
+        Limits::new().cpu_time(Duration::from_secs(3)).enforce(Enforce::BestEffort)
+    );
 }
 
 #[test]

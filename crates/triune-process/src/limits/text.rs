@@ -32,7 +32,7 @@ pub(super) fn encode(limits: &Limits) -> String {
     if let Some(nice) = limits.nice {
         add(Limit::Nice.name(), nice.to_string());
     }
-    if let Some(Paths { read, write }) = &limits.paths {
+    for Paths { read, write } in &limits.paths {
         add(Limit::Paths.name(), String::new());
         read.iter().for_each(|path| add(READ, escape(path.as_os_str())));
         write.iter().for_each(|path| add(WRITE, escape(path.as_os_str())));
@@ -57,8 +57,8 @@ pub(super) fn decode(text: &str) -> Option<Limits> {
             continue;
         }
         match key {
-            READ => limits.paths.as_mut()?.read.push(PathBuf::from(unescape(value)?)),
-            WRITE => limits.paths.as_mut()?.write.push(PathBuf::from(unescape(value)?)),
+            READ => limits.paths.last_mut()?.read.push(PathBuf::from(unescape(value)?)),
+            WRITE => limits.paths.last_mut()?.write.push(PathBuf::from(unescape(value)?)),
             PER_JOB => limits.cpu_time_per_job = true,
             BEST_EFFORT => limits.enforce = Enforce::BestEffort,
             _ => match Limit::ALL.into_iter().find(|limit| limit.name() == key)? {
@@ -69,7 +69,7 @@ pub(super) fn decode(text: &str) -> Option<Limits> {
                 }
                 Limit::Nice => limits.nice = Some(value.parse().ok()?),
                 Limit::NewPrivileges => limits.no_new_privileges = true,
-                Limit::Paths => limits.paths = Some(Paths::default()),
+                Limit::Paths => limits.paths.push(Paths::default()),
                 Limit::Network => limits.no_network = true,
                 Limit::Programs => limits.no_programs = true,
                 _ => return None,
