@@ -82,8 +82,15 @@ async fn an_actor_that_ends_in_any_way_is_a_typed_error_with_its_last_words_and_
 #[triune::test]
 async fn a_worker_that_ends_in_any_way_is_a_typed_error_with_its_last_words_and_leaves_nothing() {
     let guard = LeakGuard::new();
-    for (how, by) in &WAYS[..4] {
-        let error = worker::run(end_job::with((*how).to_owned())).await.unwrap_err();
+    let pool = worker::Workers::new().memory_max(256 << 20);
+    let scope = worker::scope(pool, async |pool| {
+        let mut ends = Vec::new();
+        for (how, by) in WAYS {
+            ends.push((how, by, pool.run(end_job::with(how.to_owned())).await.unwrap_err()));
+        }
+        Ok(ends)
+    });
+    for (how, by, error) in scope.await.unwrap() {
         let text = format!("{error:?}");
         assert!(error.is_worker_death(), "{how}: {text}");
         assert!(text.contains(&format!("ending by {how}")), "{how}: {text}");
