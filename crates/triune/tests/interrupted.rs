@@ -7,27 +7,19 @@
 use std::io::{Read as _, Write};
 use std::process::{Command, Stdio};
 
+use rustix::process::{Signal, getpid, kill_process};
 use tokio::io::AsyncWriteExt as _;
 use triune::prelude::*;
 use triune::{Cause, Run, checkpoint, shield_unbounded, worker};
 
 /// Sends this process a Ctrl-C.
 fn interrupt() {
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)
-        .expect("a process may signal itself");
+    strike(Signal::INT);
 }
 
-/// Waits until this process catches SIGINT: its listener has a thread of its own.
-async fn until_listening() {
-    let caught = || {
-        let status = std::fs::read_to_string("/proc/self/status").expect("this process runs");
-        let mask =
-            status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line for each mask");
-        u64::from_str_radix(mask.trim(), 16).expect("a number in hex") & 0b10 != 0
-    };
-    while !caught() {
-        tokio::task::yield_now().await;
-    }
+/// Sends this process a signal.
+fn strike(signal: Signal) {
+    kill_process(getpid(), signal).expect("a process may signal itself");
 }
 
 async fn until_cancelled(run: &Run) {
@@ -77,6 +69,54 @@ async fn uncancellable_job(run: &Run) -> Result {
     .await
 }
 
+/// Says its number, reports at the gate, and computes for ever.
+#[triune::job]
+fn spin(gate: std::path::PathBuf) -> std::io::Result<()> {
+    say(&format!("pid {}", std::process::id()));
+    let _arrived = std::os::unix::net::UnixStream::connect(gate)?;
+    loop {
+        std::hint::black_box(0);
+    }
+}
+
+/// An actor that never gets to its entry: the constructor below stops it there.
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static BEFORE_THE_ENTRY: extern "C" fn() = before_the_entry;
+
+extern "C" fn before_the_entry() {
+    let first = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    if first.starts_with(b"triune:/never-boots") {
+        say(&format!("pid {}", std::process::id()));
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Two signals to a program that does not heed the first one, and has children.
+async fn twice(run: &Run, first: Signal, second: Signal) -> Result {
+    let folder = tempfile::tempdir()?;
+    let gate = folder.path().join("gate");
+    let listener = tokio::net::UnixListener::bind(&gate)?;
+    nursery(async |n| {
+        let _spins = n.run_in_worker(spin::with(gate.clone()));
+        let _waits = n.spawn(async { Ok(worker::run(wait_at::with(gate)).uncancellable().await?) });
+        shield_unbounded(async {
+            let _both_have_arrived = (listener.accept().await?, listener.accept().await?);
+            strike(first);
+            until_cancelled(run).await;
+            // The event loop never comes round again.
+            strike(second);
+            loop {
+                std::hint::spin_loop();
+            }
+        })
+        .await
+    })
+    .await
+}
+
 #[triune::main]
 async fn main() -> Result {
     let run = Run::current();
@@ -84,8 +124,90 @@ async fn main() -> Result {
         look();
         return Ok(());
     };
-    until_listening().await;
     match moment.as_str() {
+        // It listens already.
+        "main begins" => {
+            interrupt();
+            parked("begun").await?;
+        }
+        "main fails" => return Err(Error::msg("it does")),
+        "main panics" => panic!("it does"),
+        "it is asked to end" => {
+            strike(Signal::TERM);
+            until_cancelled(&run).await;
+            checkpoint().await?;
+        }
+        "the terminal goes" => {
+            strike(Signal::HUP);
+            until_cancelled(&run).await;
+            checkpoint().await?;
+        }
+        "main fails after a signal" => {
+            interrupt();
+            until_cancelled(&run).await;
+            return Err(Error::msg("it cannot clean up"));
+        }
+        "main panics after a signal" => {
+            interrupt();
+            until_cancelled(&run).await;
+            panic!("it cannot clean up");
+        }
+        "it is interrupted twice" => twice(&run, Signal::INT, Signal::INT).await?,
+        "it is asked to end twice" => twice(&run, Signal::INT, Signal::TERM).await?,
+        "the terminal goes at last" => twice(&run, Signal::TERM, Signal::HUP).await?,
+        "an actor boots" => {
+            nursery(async |n| {
+                let boots = n.actor("never-boots").boot_deadline(std::time::Duration::from_secs(60));
+                n.spawn(async move {
+                    boots.start().await?;
+                    Ok(())
+                });
+                // It has said its number when it is there.
+                let has_begun = || {
+                    let commands = triune_testing::processes_of_tree();
+                    commands.iter().any(|process| process.command.starts_with("triune:/never-boots"))
+                };
+                triune_testing::eventually(std::time::Duration::from_secs(10), has_begun).await;
+                interrupt();
+                Ok(())
+            })
+            .await?;
+        }
+        "it closes, and is interrupted twice" => {
+            let late = run.clone();
+            run.spawn_system("late", async move {
+                let _shutdown = std::future::pending::<()>().cancellable().await;
+                shield_unbounded(async {
+                    interrupt();
+                    until_cancelled(&late).await;
+                    say("closing");
+                    strike(Signal::TERM);
+                    loop {
+                        std::hint::spin_loop();
+                    }
+                })
+                .await;
+            });
+            checkpoint().await?;
+        }
+        "a receiver takes it" => {
+            let receiver = triune::open_signal_receiver([triune::Signal::INT])?;
+            interrupt();
+            say(&receiver.recv().await?.to_string());
+            checkpoint().await?;
+            interrupt();
+            // What it has not read is for the program.
+            drop(receiver);
+            parked("and leaves it").await?;
+        }
+        _ => told(&moment, &run).await?,
+    }
+    Ok(())
+}
+
+/// The moments of those who wait until somebody listens.
+async fn told(moment: &str, run: &Run) -> Result {
+    match moment {
         "main waits for its children" => {
             nursery(async |n| {
                 n.spawn(parked("child"));
@@ -111,15 +233,15 @@ async fn main() -> Result {
         "main is shielded" => {
             shield_unbounded(async {
                 interrupt();
-                until_cancelled(&run).await;
+                until_cancelled(run).await;
                 if checkpoint().await.is_ok() {
                     say("shielded");
                 }
             })
             .await;
-            if checkpoint().await.is_err() {
-                say("cancelled");
-            }
+            // The reason is known a moment before the cancel has got here.
+            while checkpoint().await.is_ok() {}
+            say("cancelled");
         }
         "main listens, too" => {
             let mut own = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
@@ -128,11 +250,11 @@ async fn main() -> Result {
                 if own.recv().await.is_some() {
                     say("heard");
                 }
-                until_cancelled(&run).await;
+                until_cancelled(run).await;
             })
             .await;
         }
-        "a job that must not be cut off runs" => uncancellable_job(&run).await?,
+        "a job that must not be cut off runs" => uncancellable_job(run).await?,
         "a system task panics" => {
             run.spawn_system("broken", async { panic!("on purpose") });
             nursery(async |n| {
@@ -149,6 +271,15 @@ async fn main() -> Result {
         other => panic!("there is no such moment: {other}"),
     }
     Ok(())
+}
+
+/// A line with the number of a child says `gone` when that child has ended: it has a second for it.
+fn children_gone<'a>(line: &'a str, moment: &str) -> &'a str {
+    let Some(pid) = line.strip_prefix("pid ") else { return line };
+    let child = triune_testing::ProcessInfo::of(pid.parse().expect("a number"));
+    let children: Vec<_> = child.into_iter().collect();
+    triune_testing::wait_gone(&children, std::time::Duration::from_secs(1)).expect(moment);
+    "gone"
 }
 
 /// Starts this program for each moment, and looks at its code and what it says.
@@ -174,6 +305,20 @@ fn look() {
         ("a job that must not be cut off runs", 130, "the job has ended\n"),
         // Trio R06
         ("a system task panics", 101, "cancelled by on purpose\n"),
+        ("main begins", 130, "begun\n"),
+        ("it is asked to end", 143, ""),
+        ("the terminal goes", 129, ""),
+        ("main fails", 1, ""),
+        ("main panics", 101, ""),
+        ("main fails after a signal", 130, ""),
+        ("main panics after a signal", 101, ""),
+        ("it is interrupted twice", 130, "gone\n"),
+        ("it is asked to end twice", 143, "gone\n"),
+        ("the terminal goes at last", 129, "gone\n"),
+        ("an actor boots", 130, "gone\n"),
+        ("it closes, and is interrupted twice", 143, "closing\n"),
+        // Trio S05
+        ("a receiver takes it", 130, "SIGINT\nand leaves it\n"),
     ] {
         #[expect(clippy::disallowed_methods, reason = "a root of its own, as a shell starts it")]
         let output = Command::new(std::env::current_exe().expect("it runs"))
@@ -185,7 +330,7 @@ fn look() {
         let said = String::from_utf8_lossy(&output.stdout);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{moment}: {text}");
-        let mut lines: Vec<&str> = said.lines().collect();
+        let mut lines: Vec<&str> = said.lines().map(|line| children_gone(line, moment)).collect();
         lines.sort_unstable();
         let mut expected: Vec<&str> = says.lines().collect();
         expected.sort_unstable();
