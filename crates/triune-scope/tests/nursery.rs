@@ -292,6 +292,29 @@ async fn one_child_can_be_cancelled_alone_and_a_swallowed_cancel_is_success() {
 }
 
 // Trio N39
+/// Before its first poll a child has no place in the tree yet; its handle keeps the cancel, and may be gone by then.
+#[tokio::test]
+async fn a_child_that_is_cancelled_before_its_first_poll_sees_it_whether_its_handle_is_kept_or_not() {
+    let seen = AtomicUsize::new(0);
+    nursery(async |n| {
+        let child = || async {
+            assert_eq!(cancel_reason().expect("it was cancelled").message(), "early");
+            assert!(block().await.is_err());
+            seen.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        let (kept, gone, untouched) = (n.spawn(child()), n.spawn(child()), n.spawn(async { Ok(()) }));
+        kept.cancel("early");
+        gone.cancel("early");
+        drop(gone);
+        untouched.await?;
+        kept.await
+    })
+    .await
+    .unwrap();
+    assert_eq!(seen.into_inner(), 2);
+}
+
 #[tokio::test]
 async fn a_cancel_does_not_hide_an_error() {
     let error = nursery(async |n| {

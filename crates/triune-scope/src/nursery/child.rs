@@ -107,9 +107,12 @@ impl<T> Cell<T> {
     }
 
     /// The root for the first poll.
-    fn bear(self: &Arc<Self>, core: &Core) -> Arc<Node> {
-        if !self.has_handle() {
-            return core.try_out(&self.task);
+    fn bear(self: &mut Arc<Self>, core: &Core) -> Arc<Node> {
+        // Without a handle nobody can reach the child; but one that is gone may have cancelled it.
+        if let Some(cell) = Arc::get_mut(self)
+            && !matches!(cell.state.get_mut(), State::Announced(_, Some(_)))
+        {
+            return core.try_out(&cell.task);
         }
         let node = core.bear(&self.task);
         let mut state = self.state.lock();
@@ -403,7 +406,7 @@ where
         if let Some(node) = root.given_node() {
             return Arc::clone(node);
         }
-        let node = this.cell.as_ref().expect("only its cell knows who it is").bear(core);
+        let node = this.cell.as_mut().expect("only its cell knows who it is").bear(core);
         root.give(Arc::clone(&node));
         node
     }
