@@ -28,12 +28,13 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 }
 
 impl Program {
-    fn start(phase: &str) -> Self {
+    fn start(phase: &str, workers: &str) -> Self {
         let tag = format!("{}-{phase}-{:?}", std::process::id(), Instant::now());
         #[expect(clippy::disallowed_methods, reason = "a root of its own")]
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "program::the_program", "--ignored", "--nocapture"]);
-        let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).env("RUST_BACKTRACE", "0");
+        let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).env("TEST_WORKERS", workers);
+        let command = command.env("RUST_BACKTRACE", "0");
         let mut root =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let output = BufReader::new(root.stdout.take().unwrap());
@@ -62,8 +63,10 @@ impl Program {
                 signal(self.root.id(), Signal::TERM);
             }
         }
-        let guardian = self.tagged().into_iter().find(|process| process.command == "triune:guardian");
-        self.pids.push(("guardian".to_owned(), guardian.expect("a tree has one").pid));
+        for (label, command) in [("guardian", "triune:guardian"), ("fork server", "triune:fork-server")] {
+            let found = self.tagged().into_iter().find(|process| process.command == command);
+            self.pids.extend(found.map(|process| (label.to_owned(), process.pid)));
+        }
         if phase == "booting" {
             let boots = || self.tagged().iter().any(|process| process.command.starts_with("triune:/slow"));
             assert!(wait_until(NOT_FOR_EVER, boots));
@@ -102,7 +105,7 @@ impl Program {
             killed.is_ok() || (victim, phase) == ("busy", "cleaning up"),
             "{victim}, {phase}: {killed:?}"
         );
-        if victim == "idle" && phase != "cleaning up" {
+        if ["idle", "fork server"].contains(&victim) && phase != "cleaning up" {
             // Nobody misses it. So the program is told to end.
             signal(self.root.id(), Signal::TERM);
         }
@@ -124,15 +127,24 @@ impl Program {
 }
 
 fn row(victim: &str) {
+    row_with(victim, "spawned", &PHASES);
+}
+
+/// The same with workers that were forked, in the phases in which that could matter.
+fn forked_row(victim: &str) {
+    row_with(victim, "forked", &["in a call", "booting", "cleaning up"]);
+}
+
+fn row_with(victim: &str, workers: &str, phases: &[&str]) {
     let guard = LeakGuard::new();
-    for phase in PHASES {
-        let text = Program::start(phase).kill(victim, phase);
+    for phase in phases {
+        let text = Program::start(phase, workers).kill(victim, phase);
         let outcome = text.lines().find_map(|line| line.strip_prefix("outcome "));
         match victim {
             "root" => assert_eq!(outcome, None, "{phase}"),
             // Nobody misses it; and what is cancelled already may end either way.
-            "idle" => {}
-            _ if phase == "cleaning up" => {}
+            "idle" | "fork server" => {}
+            _ if *phase == "cleaning up" => {}
             _ => {
                 let outcome = outcome.unwrap_or_else(|| panic!("{victim}, {phase}: {text}"));
                 // The types are looked at in `odd_ends`, where the test is the root.
@@ -171,4 +183,29 @@ fn a_killed_busy_worker_leaves_nothing_and_is_noticed() {
 #[test]
 fn a_killed_idle_worker_leaves_nothing_and_is_not_missed() {
     row("idle");
+}
+
+#[test]
+fn a_killed_root_of_forked_workers_leaves_nothing() {
+    forked_row("root");
+}
+
+#[test]
+fn a_killed_guardian_of_forked_workers_leaves_nothing_and_is_noticed() {
+    forked_row("guardian");
+}
+
+#[test]
+fn a_killed_fork_server_leaves_nothing_and_is_not_missed() {
+    forked_row("fork server");
+}
+
+#[test]
+fn a_killed_busy_forked_worker_leaves_nothing_and_is_noticed() {
+    forked_row("busy");
+}
+
+#[test]
+fn a_killed_idle_forked_worker_leaves_nothing_and_is_not_missed() {
+    forked_row("idle");
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use triune::prelude::*;
-use triune::worker;
+use triune::worker::{self, WorkerKind, Workers};
 
 /// How long a clean-up takes: less than the grace of an actor.
 const CLEANUP: Duration = Duration::from_millis(300);
@@ -149,6 +149,9 @@ fn the_program() {
     let Ok(phase) = std::env::var("TEST_PHASE") else { return };
     let config = triune::__private::RuntimeConfig::current_thread();
     let main = async || {
+        if std::env::var("TEST_WORKERS").as_deref() == Ok("forked") {
+            worker::configure_default(Workers::new().kind(WorkerKind::ForkServer))?;
+        }
         let end = nursery(async |n| tree(n, &phase).await).await;
         say(&format!("outcome {end:?}").replace('\n', " "));
         Ok::<(), Error>(())
