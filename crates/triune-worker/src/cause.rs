@@ -16,6 +16,9 @@ pub enum DeathCause {
     OutOfMemory,
     /// It used up its processor time.
     CpuLimit,
+    /// A panic that cannot be caught ended it: the program aborts on panic, or a destructor panicked while another panic was
+    /// unwound. The error says its message and its place, if the worker's standard error is kept.
+    Panic,
     /// Another signal ended it: a crash, an abort, a stack overflow, a SIGTERM.
     Signal,
     /// It exited by itself.
@@ -41,6 +44,7 @@ impl DeathCause {
                 Some("SIGKILL") => Self::Killed,
                 Some("SIGXCPU") => Self::CpuLimit,
                 Some("SIGABRT") if says_out_of_memory(last_words) => Self::OutOfMemory,
+                Some("SIGABRT") if LastPanic::of(last_words).is_some() => Self::Panic,
                 _ => Self::Signal,
             },
             _ => Self::Unknown,
@@ -58,7 +62,7 @@ impl DeathCause {
             ),
             Self::Exit => Some("a job returns, it does not exit the process"),
             Self::LinkClosed => Some("it closed its link; a job closes only descriptors that it has opened"),
-            Self::Killed | Self::Signal | Self::Unknown => None,
+            Self::Killed | Self::Panic | Self::Signal | Self::Unknown => None,
         }
     }
 }
@@ -68,12 +72,42 @@ fn says_out_of_memory(last_words: &str) -> bool {
     last_words.lines().any(|line| line.starts_with(before) && line.contains(after))
 }
 
+/// The panic that the last words of a process tell of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LastPanic<'a> {
+    place: &'a str,
+    message: &'a str,
+}
+
+impl<'a> LastPanic<'a> {
+    /// As the standard library prints it: the place ends a line, the message is what follows, up to a note or a backtrace.
+    pub(crate) fn of(last_words: &'a str) -> Option<Self> {
+        // The library's own are about a panic that came before: "panic in a destructor during cleanup".
+        let is_ours = |place: &str| !place.starts_with("library/") && !place.starts_with("/rustc/");
+        let panics = last_words.rmatch_indices("panicked at ").filter_map(|(at, mark)| {
+            let (place, rest) = last_words[at + mark.len()..].split_once(":\n")?;
+            (!place.contains('\n') && is_ours(place)).then_some((place, rest))
+        });
+        let (place, rest) = panics.into_iter().next()?;
+        let end =
+            ["\nnote: ", "\nstack backtrace:", "\n\nthread "].iter().filter_map(|end| rest.find(end)).min();
+        Some(Self { place, message: rest[..end.unwrap_or(rest.len())].trim_end() })
+    }
+}
+
+impl fmt::Display for LastPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it panicked at {}: {}", self.place, self.message)
+    }
+}
+
 impl fmt::Display for DeathCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Killed => "killed",
             Self::OutOfMemory => "out of memory",
             Self::CpuLimit => "out of processor time",
+            Self::Panic => "panicked",
             Self::Signal => "ended by a signal",
             Self::Exit => "exited",
             Self::LinkClosed => "cut off",
@@ -90,6 +124,28 @@ mod tests {
         Some(Exit::Signal { signal, core_dumped: false })
     }
 
+    const PANIC: &str = "reading\n\nthread 'main' (7) panicked at src/main.rs:1:2:\nout of ink,\nand of paper\nnote: run with \
+                         `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+
+    #[test]
+    fn the_last_panic_is_that_of_the_job() {
+        let said = |words| LastPanic::of(words).map(|panic| panic.to_string());
+        assert_eq!(said(PANIC).as_deref(), Some("it panicked at src/main.rs:1:2: out of ink,\nand of paper"));
+        let twice = format!(
+            "{PANIC}\nthread 'main' (7) panicked at src/bomb.rs:3:4:\nthe second\nstack backtrace:\n   0: x\n\
+             \nthread 'main' (7) panicked at library/core/src/panicking.rs:233:5:\npanic in a destructor during cleanup\n"
+        );
+        assert_eq!(said(&twice).as_deref(), Some("it panicked at src/bomb.rs:3:4: the second"));
+        for words in [
+            "",
+            "panicked at ",
+            "panicked at the disco\nand left",
+            "panicked at library/core/src/x.rs:1:1:\nx",
+        ] {
+            assert_eq!(said(words), None, "{words}");
+        }
+    }
+
     #[test]
     fn the_cause_follows_from_the_end_and_the_last_words() {
         let no_memory = "reading\nmemory allocation of 8589934592 bytes failed\nstack backtrace:\n";
@@ -98,6 +154,8 @@ mod tests {
             (signal(24), "", DeathCause::CpuLimit),
             (signal(6), no_memory, DeathCause::OutOfMemory),
             (signal(6), "assertion failed", DeathCause::Signal),
+            (signal(6), PANIC, DeathCause::Panic),
+            (signal(11), PANIC, DeathCause::Signal),
             (signal(11), no_memory, DeathCause::Signal),
             (Some(Exit::Code(0)), no_memory, DeathCause::Exit),
             (None, "", DeathCause::Unknown),

@@ -9,7 +9,7 @@ use triune_process::{StartError, WorkerDied};
 use triune_scope::{Cancelled, Timeout};
 use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
 
-use crate::cause::DeathCause;
+use crate::cause::{DeathCause, LastPanic};
 use crate::report::{Fault, fault_of};
 
 /// A job gave no result.
@@ -287,8 +287,13 @@ impl fmt::Display for RunError {
                 Some(location) => write!(f, "job `{job}` panicked at {location}: {failure}"),
                 None => write!(f, "job `{job}` panicked: {failure}"),
             },
-            Self::Died { job, cause, .. } => {
+            Self::Died { job, cause, died } => {
                 write!(f, "job `{job}` was lost with its worker")?;
+                if *cause == DeathCause::Panic
+                    && let Some(panic) = LastPanic::of(died.stderr_tail())
+                {
+                    return write!(f, ": {panic}");
+                }
                 cause.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
             }
             Self::Encode { job, part, .. } => write!(f, "{part} of job `{job}` cannot be encoded"),

@@ -64,7 +64,7 @@ fn a_crash_is_told_as_what_it_was_and_the_pool_goes_on() {
                 ("abort", DeathCause::Signal, "killed by SIGABRT"),
                 // SIGABRT after a word on standard error, if `main` was reached before: see the standard library.
                 ("overflow", DeathCause::Signal, "killed by SIGSEGV"),
-                ("panic in a panic", DeathCause::Signal, "killed by SIGABRT"),
+                ("panic in a panic", DeathCause::Panic, "killed by SIGABRT"),
                 ("exit 0", DeathCause::Exit, "exit code 0"),
                 ("exit 3", DeathCause::Exit, "exit code 3"),
             ] {
