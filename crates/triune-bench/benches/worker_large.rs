@@ -6,6 +6,7 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 use serde_bytes::ByteBuf;
+use triune::wire::Payload;
 use triune::worker::{self, Shared};
 use triune_bench::Bench;
 use triune_bench::bare::{self, Bare, Role};
@@ -55,6 +56,21 @@ fn triune_copy(bencher: Bencher<'_, '_>, mib: usize) {
     let bench = Bench::current_thread();
     measure(bencher, mib, |payload| {
         bench.block_on(worker::run(length::with(payload))).expect("the worker lives")
+    });
+}
+
+#[triune::job]
+fn payload_length(payload: Payload) -> usize {
+    payload.len()
+}
+
+/// A payload, which no codec copies.
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn triune_payload(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    measure(bencher, mib, |payload| {
+        let payload = Payload::from(payload.into_vec());
+        bench.block_on(worker::run(payload_length::with(payload))).expect("the worker lives")
     });
 }
 
