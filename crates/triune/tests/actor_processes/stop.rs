@@ -271,8 +271,9 @@ async fn a_cancelled_start_leaves_no_process_on_many_threads() {
 async fn cancelled_starts() {
     let guard = LeakGuard::new();
     nursery(async |n| {
-        // Cancelled at every turn of the event loop until a start comes through.
-        for turns in 0..10_000 {
+        // Cancelled at every turn of the event loop, then at every tenth or so, until a start comes through: on many threads
+        // there are thousands of turns in one.
+        for turns in std::iter::successors(Some(0_u32), |turns| Some(turns + 1 + turns / 10)) {
             let scope = CancelScope::new();
             let handle = scope.clone();
             let cancel = async move {
