@@ -97,6 +97,11 @@ impl Plan {
         Self::new().at(direction, frame, Fault::random(random))
     }
 
+    /// What goes wrong.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> {
+        self.faults.values().copied()
+    }
+
     pub(super) fn get(&self, direction: Direction, frame: u64) -> Option<Fault> {
         self.faults.get(&(direction, frame)).copied()
     }

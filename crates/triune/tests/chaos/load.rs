@@ -13,9 +13,6 @@ use triune_testing::fault::{Injector, Plan};
 use crate::verdict::Wrong;
 use crate::{FRAMES, in_turn};
 
-/// Every wait that a fault can make endless has this limit; a spurious one on a slow machine is an end like others.
-const LIMIT: Duration = Duration::from_millis(1500);
-
 /// How long a child may clean up. Short, because a child that is stopped or that has lost its link uses it up.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -29,6 +26,8 @@ pub(crate) struct Order {
     pub(crate) seed: u64,
     /// A fault one level down.
     pub(crate) fault: Option<MidFault>,
+    /// How long each wait may take. A link that lies can make one endless; nothing else can.
+    pub(crate) limit: Duration,
     /// For the temporary files of the tree.
     pub(crate) temporary: PathBuf,
 }
@@ -44,6 +43,12 @@ pub(crate) struct MidFault {
     pub(crate) seed: u64,
 }
 
+impl MidFault {
+    pub(crate) fn plan(seed: u64) -> Plan {
+        Plan::random(&mut Random::new(seed), FRAMES)
+    }
+}
+
 #[triune::job]
 fn square(number: u64) -> u64 {
     number.wrapping_mul(number)
@@ -56,9 +61,9 @@ async fn sum(numbers: Vec<u64>) -> u64 {
 
 /// Gives back each number, doubled, while a worker of its own computes.
 #[triune::endpoint]
-async fn doubler(cx: Context<Started<u32>, Out<u64>, In<u64>>, seed: u64) -> Result<u64> {
+async fn doubler(cx: Context<Started<u32>, Out<u64>, In<u64>>, seed: u64, limit: Duration) -> Result<u64> {
     nursery(async |n| {
-        let squared = n.spawn(one_square(seed));
+        let squared = n.spawn(one_square(seed, limit));
         let count = double_all(cx).await?;
         squared.await?;
         Ok(count)
@@ -82,16 +87,17 @@ async fn middle(
     cx: Context<Started<u32>, Out<u64>, In<u64>>,
     fault: Option<(u64, u64)>,
     seed: u64,
+    limit: Duration,
 ) -> Result<u64> {
     let plans = fault.map(|(link, seed)| {
         let mut plans = vec![Plan::new(); usize::try_from(link).unwrap_or(0)];
-        plans.push(Plan::random(&mut Random::new(seed), FRAMES));
+        plans.push(MidFault::plan(seed));
         plans
     });
     let _injector = Injector::install(in_turn(plans.unwrap_or_default()));
     let mut dialog = cx.started(std::process::id()).await?;
     nursery(async |n| {
-        let work = n.spawn(work(seed));
+        let work = n.spawn(work(seed, limit));
         let mut count = 0;
         while let Some(number) = dialog.recv().await? {
             dialog.send(number.wrapping_mul(2)).await?;
@@ -105,37 +111,38 @@ async fn middle(
 
 /// What the root does.
 pub(crate) async fn root(order: Order) -> Result {
-    let mut random = Random::new(order.seed);
+    let (mut random, limit) = (Random::new(order.seed), order.limit);
     nursery(async |n| {
         for number in 0..2 {
             // What it starts inherits the folder.
             let actor = n.actor(format!("middle-{number}")).env("TMPDIR", &order.temporary).grace(GRACE);
             let actor = actor.start().await?;
             let fault = order.fault.as_ref().filter(|fault| fault.victim == number);
-            let dialog = middle::with(fault.map(|fault| (fault.link, fault.seed)), random.next_u64());
+            let fault = fault.map(|fault| (fault.link, fault.seed));
+            let dialog = middle::with(fault, random.next_u64(), limit);
             let (caller, seed) = (actor.clone(), random.next_u64());
-            n.spawn(async move { talk(&caller, dialog, seed).await });
+            n.spawn(async move { talk(&caller, dialog, seed, limit).await });
             let seed = random.next_u64();
-            n.spawn(async move { call(&actor, seed).await });
+            n.spawn(async move { call(&actor, seed, limit).await });
         }
-        compute(&n, random.next_u64());
+        compute(&n, random.next_u64(), limit);
         Ok(())
     })
     .await
 }
 
 /// What an actor in the middle does with its leaves.
-async fn work(seed: u64) -> Result {
+async fn work(seed: u64, limit: Duration) -> Result {
     let mut random = Random::new(seed);
     nursery(async |n| {
         for number in 0..2 {
             let actor = n.actor(format!("leaf-{number}")).grace(GRACE).start().await?;
             let (caller, seed) = (actor.clone(), random.next_u64());
-            n.spawn(async move { talk(&caller, doubler::with(seed), seed).await });
+            n.spawn(async move { talk(&caller, doubler::with(seed, limit), seed, limit).await });
             let seed = random.next_u64();
-            n.spawn(async move { call(&actor, seed).await });
+            n.spawn(async move { call(&actor, seed, limit).await });
         }
-        compute(&n, random.next_u64());
+        compute(&n, random.next_u64(), limit);
         Ok(())
     })
     .await
@@ -146,6 +153,7 @@ async fn talk(
     actor: &Portal,
     dialog: triune::actor::DialogCall<u32, u64, u64, u64, Error>,
     seed: u64,
+    limit: Duration,
 ) -> Result {
     let talk = actor.context(dialog, async |_pid, mut dialog| {
         let mut random = Random::new(seed);
@@ -161,32 +169,32 @@ async fn talk(
         while dialog.recv().await?.is_some() {}
         Ok(())
     });
-    let ((), count) = fail_after(LIMIT, talk).await??;
+    let ((), count) = fail_after(limit, talk).await??;
     Ok(Wrong::unless_equal(count, TURNS)?)
 }
 
 /// Calls with arguments of all sizes.
-async fn call(actor: &Portal, seed: u64) -> Result {
+async fn call(actor: &Portal, seed: u64, limit: Duration) -> Result {
     let mut random = Random::new(seed);
     for turn in 0..TURNS {
         let len = random.in_range(0..1 << (turn + 4));
         let numbers: Vec<u64> = (0..len).map(|_| random.next_u64()).collect();
         let expected = numbers.iter().copied().fold(0, u64::wrapping_add);
-        let answer = fail_after(LIMIT, actor.call(sum::with(numbers))).await??;
+        let answer = fail_after(limit, actor.call(sum::with(numbers))).await??;
         Wrong::unless_equal(answer, expected)?;
     }
     Ok(())
 }
 
 /// Lets workers of this process compute.
-fn compute(n: &Nursery<'_>, seed: u64) {
+fn compute(n: &Nursery<'_>, seed: u64, limit: Duration) {
     let mut random = Random::new(seed);
     for _ in 0..TURNS {
-        n.spawn(one_square(random.next_u64()));
+        n.spawn(one_square(random.next_u64(), limit));
     }
 }
 
-async fn one_square(number: u64) -> Result {
-    let answer = fail_after(LIMIT, worker::run(square::with(number))).await??;
+async fn one_square(number: u64, limit: Duration) -> Result {
+    let answer = fail_after(limit, worker::run(square::with(number))).await??;
     Ok(Wrong::unless_equal(answer, number.wrapping_mul(number))?)
 }
