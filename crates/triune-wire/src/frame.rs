@@ -15,9 +15,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Length of a frame header, in bytes.
 pub const HEADER_LEN: usize = 16;
 
-/// Largest body of a frame, in bytes. A longer message goes in pieces, so that nothing ever waits for more
-/// than this.
-pub const FRAME_MAX: u32 = 64 * 1024;
+/// Largest body of a frame, in bytes: 64 KiB of somebody's data, which is what large data is often cut into, and 1 KiB for
+/// what a request and a codec put around them. A longer message goes in pieces, so that nothing ever waits for more than this.
+pub const FRAME_MAX: u32 = 65 * 1024;
 
 /// Bits of the flags field.
 pub mod flag {

@@ -102,7 +102,7 @@ impl Report {
     }
 
     /// The body of an ERROR frame of at most `max` bytes: texts are shortened, and the typed part is left
-    /// out if it does not fit. `max` is what the peer accepts, at least 64 KiB.
+    /// out if it does not fit. `max` is what the peer accepts, at least 65 KiB.
     pub fn to_bytes(&self, max: u32) -> Bytes {
         let max = max as usize;
         let mut report = self.clone();

@@ -10,7 +10,7 @@ import struct
 import msgpack
 
 HELLO, CALL, REPLY, ERROR, CANCEL, OPEN, STARTED, ITEM, END, CREDIT, PING, PONG, GOODBYE, PIECE = range(1, 15)
-PIECES, FRAME_MAX = 4, 65536
+PIECES, FRAME_MAX = 4, 66560
 METHODS = {
     "add": "call add(a: int, b: int) -> int",
     "echo": "call echo(data: bytes) -> bytes",
