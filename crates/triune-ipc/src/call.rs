@@ -34,7 +34,7 @@ impl PendingCall {
     /// Asks the other side to end the call, once. The call goes on until its terminal frame comes; one that
     /// was not sent yet ends at once with [`CallEnd::Cancelled`].
     pub fn cancel(&self, message: CancelMessage) {
-        self.shared.update(|state, wakes| state.cancel_request(self.slot, message, wakes));
+        self.shared.update(|state, wakes| state.cancel_request(self.slot, || message, wakes));
     }
 }
 
@@ -50,7 +50,7 @@ impl Drop for PendingCall {
     fn drop(&mut self) {
         let slot = self.slot;
         self.shared.update(|state, wakes| {
-            state.cancel_request(slot, dropped(), wakes);
+            state.cancel_request(slot, dropped, wakes);
             state.release_request(slot, wakes);
         });
     }

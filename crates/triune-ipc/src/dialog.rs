@@ -66,7 +66,7 @@ impl PendingDialog {
 
     /// Asks the other side to end the dialog, once; it goes on until its terminal frame comes.
     pub fn cancel(&self, message: CancelMessage) {
-        self.shared.update(|state, wakes| state.cancel_request(self.slot, message, wakes));
+        self.shared.update(|state, wakes| state.cancel_request(self.slot, || message, wakes));
     }
 }
 
@@ -74,7 +74,7 @@ impl Drop for PendingDialog {
     fn drop(&mut self) {
         let slot = self.slot;
         self.shared.update(|state, wakes| {
-            state.cancel_request(slot, dropped(), wakes);
+            state.cancel_request(slot, dropped, wakes);
             state.release_request(slot, wakes);
         });
     }

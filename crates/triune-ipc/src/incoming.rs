@@ -39,7 +39,7 @@ impl Incoming {
             Arrival::Introduction(introduction) => return Some(Request::Introduction(introduction)),
         };
         let shared = &self.shared;
-        let responder = Responder { shared: Arc::clone(shared), id };
+        let responder = Responder { shared: Arc::clone(shared), id, answered: false };
         if !is_dialog {
             return Some(Request::Call(IncomingCall { target, args, deadline, trace, responder }));
         }
@@ -112,6 +112,7 @@ pub struct IncomingDialog {
 pub struct Responder {
     shared: Arc<Shared>,
     id: u64,
+    answered: bool,
 }
 
 impl Responder {
@@ -126,13 +127,15 @@ impl Responder {
 
     /// Answers with a result. One that is larger than the caller accepts becomes a report of kind
     /// [`ReportKind::Protocol`].
-    pub fn reply(self, value: impl Into<Message>) {
+    pub fn reply(mut self, value: impl Into<Message>) {
         let value = value.into();
+        self.answered = true;
         self.shared.update(|state, wakes| state.answer(self.id, Ok(value), wakes));
     }
 
     /// Answers with a failure.
-    pub fn fail(self, report: Report) {
+    pub fn fail(mut self, report: Report) {
+        self.answered = true;
         self.shared.update(|state, wakes| state.answer(self.id, Err(report), wakes));
     }
 
@@ -145,7 +148,9 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        // After `reply` and `fail` the request is gone from the table, and this does nothing.
+        if self.answered {
+            return;
+        }
         self.shared.update(|state, wakes| {
             if state.is_served(self.id) {
                 let text = "the handler went away without an answer";
@@ -176,7 +181,7 @@ impl Future for Cancelled<'_> {
     type Output = CancelMessage;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CancelMessage> {
-        let Responder { shared, id } = self.responder;
+        let Responder { shared, id, .. } = self.responder;
         shared.update(|state, wakes| state.poll_cancelled(*id, &mut self.key, cx.waker(), wakes))
     }
 }
@@ -184,7 +189,7 @@ impl Future for Cancelled<'_> {
 impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let Responder { shared, id } = self.responder;
+            let Responder { shared, id, .. } = self.responder;
             shared.update(|state, wakes| state.forget_cancelled(*id, key, wakes));
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Incoming, Link, LinkEnd, Request, connect};
 use triune_process::{build_id, exit_code};
-use triune_scope::{CancelScope, FutureExt, Nursery, Result, Run, nursery};
+use triune_scope::__primitive::primitive;
+use triune_scope::{CancelScope, Nursery, Result, Run, nursery};
 use triune_wire::{BuildId, Hello};
 
 use super::{Settings, fail, millis, parent_gone, request};
@@ -72,7 +73,7 @@ async fn accept_all(incoming: Incoming, root: CancelScope) -> Result {
 
 /// Gives each request a child of its own.
 async fn accept(n: Nursery<'_>, mut incoming: Incoming, root: CancelScope) -> Result {
-    while let Some(request) = incoming.recv().cancellable().await? {
+    while let Some(request) = primitive("requests", incoming.recv()).await? {
         match request {
             Request::Call(call) => drop(n.spawn(request::call(call))),
             Request::Open(dialog) => drop(n.spawn(request::dialog(dialog))),

@@ -215,11 +215,17 @@ impl State {
     }
 
     /// Asks for the end of a request, once; one that was not sent yet ends at once.
-    pub(crate) fn cancel_request(&mut self, slot: usize, message: CancelMessage, wakes: &mut Wakes) {
+    pub(crate) fn cancel_request(
+        &mut self,
+        slot: usize,
+        message: impl FnOnce() -> CancelMessage,
+        wakes: &mut Wakes,
+    ) {
         let request = &mut self.requests[slot];
         if request.terminal.is_some() || std::mem::replace(&mut request.cancelled, true) {
             return;
         }
+        let message = message();
         if request.id != 0 {
             // May overtake its CALL, which is in another lane; the callee keeps it in mind.
             let header = Header::new(Kind::Cancel, request.id);
