@@ -135,6 +135,17 @@ pub fn compare(title: &str, load: Load, rounds: usize, mut contenders: Vec<Conte
     }
 }
 
+/// Prints how long single operations took; those without any are left out.
+pub fn distribution(title: &str, contenders: Vec<(&'static str, Vec<Duration>)>) {
+    println!("\n{title}");
+    println!("  {:<16} {:>12} {:>12} {:>12} {:>12}", "", "median", "90 %", "99 %", "maximum");
+    for (name, mut took) in contenders.into_iter().filter(|(_, took)| !took.is_empty()) {
+        took.sort_unstable();
+        let at = |percent: usize| Each(took[(took.len() - 1) * percent / 100], 1).to_string();
+        println!("  {name:<16} {:>12} {:>12} {:>12} {:>12}", at(50), at(90), at(99), at(100));
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of operations and bytes, far below 2^52")]
 fn count(number: usize) -> f64 {
     number as f64

@@ -3,6 +3,9 @@
 //!
 //! `cargo bench -p triune-bench --bench links -- [multi_thread] [one_core] [free] [quick] [peer=link] [case=stream]`
 //!
+//! The last two tables show how long a cancel takes through a dialog that is saturated in one direction: to be compared with the round
+//! trip in the first.
+//!
 //! `peer=` and `case=` choose those whose name begins so; the ratio is then to the first of those that are left.
 //!
 //! All contenders get sockets with the same buffers and runtimes of the same flavour (the flavour is the caller's; the
@@ -17,15 +20,17 @@ mod tarpc;
 mod triune_actor;
 mod triune_link;
 
-use triune_bench::compare::{Contender, Load, Placement, compare};
+use triune_bench::compare::{Contender, Load, Placement, compare, distribution};
 use triune_bench::{Bench, SMALL};
 
-use peer::{MIB, Peer};
+use peer::{Direction, MIB, Peer};
 
 /// Samples of each contender and case.
 const ROUNDS: usize = 25;
 /// The same for a first look.
 const QUICK_ROUNDS: usize = 5;
+/// Cancels of each contender and direction.
+const CANCELS: usize = 200;
 
 /// What the command line asks for.
 struct Wish {
@@ -94,4 +99,13 @@ fn all(wish: &Wish, placement: Placement) {
     case("stream of 64 B items", 100_000, SMALL, |peer, times| peer.stream(SMALL, times));
     case("stream of 64 KiB items", 1_000, 64 * 1024, |peer, times| peer.stream(64 * 1024, times));
     case("large calls of 1 MiB, one in flight", 20, MIB, |peer, times| peer.large_calls(times));
+    for (what, direction) in [
+        ("cancel against a saturated stream", Direction::Against),
+        ("cancel along a saturated stream", Direction::Along),
+    ] {
+        if what.starts_with(&wish.case) {
+            let took = peers.iter_mut().map(|peer| (peer.name(), peer.cancels(CANCELS, direction)));
+            distribution(&format!("{what} ({placement}, {})", wish.flavour), took.collect());
+        }
+    }
 }

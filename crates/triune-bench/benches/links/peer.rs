@@ -1,6 +1,7 @@
 //! What every contender does, and how its other process starts.
 
 use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
 
 use futures_buffered::join_all;
 use rustix::net::sockopt;
@@ -24,7 +25,27 @@ pub(crate) trait Peer {
     fn stream(&mut self, size: usize, count: usize) -> bool;
     /// Calls with an argument of a MiB, one at a time, that give back its length.
     fn large_calls(&mut self, times: usize) -> bool;
+    /// Cancels of a dialog that is saturated with items of 64 KiB, and how long each took from the cancel to the end of the dialog on the
+    /// other side. Nothing if it has no dialogs that can be cancelled.
+    fn cancels(&mut self, _times: usize, _direction: Direction) -> Vec<Duration> {
+        Vec::new()
+    }
 }
+
+/// Which way the items go.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    /// To the side that cancels.
+    Against,
+    /// From the side that cancels: its cancel must overtake what it has queued itself.
+    Along,
+}
+
+/// The size of an item of a saturated dialog, in bytes.
+pub(crate) const BULK: usize = 64 * 1024;
+
+/// So many items have gone through a dialog before it is cancelled.
+pub(crate) const UNDER_WAY: usize = 64;
 
 /// The other process; killed and reaped when dropped, inside of its runtime.
 pub(crate) struct Other {

@@ -1,15 +1,21 @@
 //! triune's link alone: the multiplexer with its frames and credits, without actors, codecs and supervision.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use triune_bench::{Bench, SMALL};
 use triune_ipc::{Config, Driver, Incoming, Link, Request, connect};
 use triune_process::{Boot, ROLES, Role};
-use triune_wire::{BuildId, Hello};
+use triune_wire::{BuildId, CancelCause, CancelMessage, Hello};
 
-use crate::peer::{MIB, Other, Peer, in_turn};
+use crate::peer::{BULK, Direction, MIB, Other, Peer, UNDER_WAY, in_turn};
 
+// Calls.
 const ECHO: u32 = 0;
 const LENGTH: u32 = 1;
+// Dialogs.
+const ITEMS: u32 = 0;
+const SINK: u32 = 1;
 
 pub(crate) struct Linked {
     link: Link,
@@ -34,13 +40,7 @@ impl Linked {
     /// Moves the link while `work` goes on, in one task.
     fn run(&mut self, work: impl AsyncFnOnce(&Link, &Bytes, &Bytes)) -> bool {
         let Self { link, driver, small, large, other } = self;
-        other.block_on(async {
-            tokio::select! {
-                biased;
-                () = work(link, small, large) => {}
-                end = driver.drive() => panic!("the link ended: {end}"),
-            }
-        });
+        other.block_on(driver.drive_beside(work(link, small, large), |end| panic!("the link ended: {end}")));
         true
     }
 }
@@ -63,7 +63,7 @@ impl Peer for Linked {
     fn stream(&mut self, size: usize, count: usize) -> bool {
         self.run(async |link, _, _| {
             let args = [size as u64, count as u64].map(u64::to_le_bytes).concat();
-            let (mut dialog, sender, mut receiver) = link.open(0, Bytes::from(args));
+            let (mut dialog, sender, mut receiver) = link.open(ITEMS, Bytes::from(args));
             dialog.started().await.expect("the dialog starts");
             drop(sender);
             let mut received = 0;
@@ -84,6 +84,58 @@ impl Peer for Linked {
             in_turn(times, 1, call).await;
         })
     }
+
+    fn cancels(&mut self, times: usize, direction: Direction) -> Vec<Duration> {
+        let mut took = Vec::new();
+        self.run(async |link, _, _| {
+            for _ in 0..times {
+                took.push(cancel(link, direction).await);
+            }
+        });
+        took
+    }
+}
+
+/// Opens a dialog, waits until it is saturated, cancels it, and says how long that took.
+async fn cancel(link: &Link, direction: Direction) -> Duration {
+    let target = match direction {
+        Direction::Against => ITEMS,
+        Direction::Along => SINK,
+    };
+    let args = [BULK as u64, u64::MAX].map(u64::to_le_bytes).concat();
+    let (mut dialog, mut sender, mut receiver) = link.open(target, Bytes::from(args));
+    dialog.started().await.expect("the dialog starts");
+    let item = Bytes::from(vec![7; BULK]);
+    let mut moved = 0;
+    let traffic = async {
+        loop {
+            let goes_on = match direction {
+                Direction::Against => receiver.recv().await.is_ok_and(|item| item.is_some()),
+                Direction::Along => sender.send(item.clone()).await.is_ok(),
+            };
+            if !goes_on {
+                // The end is told by the dialog.
+                return std::future::pending::<()>().await;
+            }
+            moved += 1;
+            if moved == UNDER_WAY {
+                return;
+            }
+        }
+    };
+    traffic.await;
+    let begin = Instant::now();
+    dialog.cancel(CancelMessage::new(CancelCause::Explicit, "enough"));
+    let goes_on = async { while let Ok(Some(_)) = receiver.recv().await {} };
+    let (end, ()) = tokio::join!(
+        async {
+            let end = dialog.ended().await;
+            (end, begin.elapsed())
+        },
+        goes_on,
+    );
+    assert!(end.0.is_err(), "a dialog that was cancelled has no result");
+    end.1
 }
 
 #[linkme::distributed_slice(ROLES)]
@@ -93,8 +145,8 @@ fn other_side(boot: Boot) -> u8 {
     let stream = boot.into_link();
     Bench::current_thread().block_on(async move {
         let connected = connect(stream, config("actor")).await;
-        let (_link, driver, incoming) = connected.expect("the two sides shake hands");
-        tokio::join!(driver.run(), serve(incoming));
+        let (link, mut driver, incoming) = connected.expect("the two sides shake hands");
+        driver.drive_beside(serve(incoming), |end| link.close(end)).await;
     });
     0
 }
@@ -107,6 +159,7 @@ async fn serve(mut incoming: Incoming) {
                 let answer = if call.target == ECHO { call.args } else { Bytes::copy_from_slice(&len) };
                 call.responder.reply(answer);
             }
+            Request::Open(dialog) if dialog.target == SINK => sink(dialog).await,
             Request::Open(dialog) => items(dialog).await,
             _ => return,
         }
@@ -125,4 +178,9 @@ async fn items(mut dialog: triune_ipc::IncomingDialog) {
     }
     drop(dialog.sender);
     dialog.responder.reply(Bytes::new());
+}
+
+async fn sink(mut dialog: triune_ipc::IncomingDialog) {
+    dialog.responder.started(Bytes::new()).expect("the dialog starts once");
+    while let Ok(Some(_)) = dialog.receiver.recv().await {}
 }
