@@ -55,7 +55,7 @@ impl Portal {
     {
         let DialogCall { mut request, decode_started, .. } = call;
         checkpoint_if_cancelled().await?;
-        self.shared.check_open().map_err(CallError::<E>::Closed)?;
+        self.check_open::<E>().await?;
         let arguments = request.take_arguments().map_err(CallError::<E>::Encode)?;
         let _in_flight = self.shared.enter();
         let (mut pending, sender, receiver) =

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
 use triune_scope::__primitive::{checkpoint_if_cancelled, primitive};
-use triune_scope::{CancelReason, Cancelled, FutureExt, shield, shield_unbounded};
+use triune_scope::{CancelReason, Cancelled, FutureExt, checkpoint, shield, shield_unbounded};
 
 use crate::call::{Call, Request};
 use crate::error::CallError;
@@ -44,7 +44,7 @@ impl Portal {
     pub async fn call<O, E>(&self, call: Call<O, E>) -> Result<O, CallError<E>> {
         let mut request = call.request;
         checkpoint_if_cancelled().await.map_err(CallError::Cancelled)?;
-        self.shared.check_open().map_err(CallError::Closed)?;
+        self.check_open::<E>().await?;
         let arguments = request.take_arguments().map_err(CallError::Encode)?;
         let _in_flight = self.shared.enter();
         let mut pending = self.shared.link.call_with(request.entry.target(), arguments, Shared::options());
@@ -97,6 +97,13 @@ impl Portal {
     /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.shared.pid
+    }
+
+    /// Refuses a request to an actor that is being stopped, or was. Whoever tries again and again lets others run all the same.
+    pub(crate) async fn check_open<E>(&self) -> Result<(), CallError<E>> {
+        let Err(closed) = self.shared.check_open() else { return Ok(()) };
+        checkpoint().await.map_err(CallError::Cancelled)?;
+        Err(CallError::Closed(closed))
     }
 
     pub(crate) fn answer<O, E>(

@@ -372,3 +372,29 @@ async fn an_actor_in_latency_mode_serves_as_before() {
     .unwrap();
     guard.settle().await;
 }
+
+/// The sibling is in the same task: it gets its turn only when the calls give it away.
+#[triune::test]
+async fn calls_to_an_actor_that_has_ended_let_siblings_run() {
+    let guard = LeakGuard::new();
+    nursery(async |n| {
+        let actor = n.actor("ended").start().await?;
+        actor.cancel("not needed any more");
+        actor.wait().await?;
+        let stop = std::cell::Cell::new(false);
+        let retry = async {
+            while !stop.get() {
+                assert!(matches!(actor.call(add::with(1, 2)).await, Err(CallError::Closed(_))));
+            }
+        };
+        let sibling = async {
+            tokio::task::yield_now().await;
+            stop.set(true);
+        };
+        tokio::join!(retry, sibling);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    guard.settle().await;
+}
