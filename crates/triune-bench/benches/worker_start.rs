@@ -7,13 +7,14 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 use divan::Bencher;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
-use triune::worker;
+use triune::worker::{self, WorkerKind, Workers};
 use triune::{CancelScope, Outcome};
 use triune_bench::bare::{self, Bare, Role};
 use triune_bench::gate::{Gate, report_and_spin};
@@ -48,6 +49,28 @@ mod cold {
             bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
             bench
         });
+    }
+
+    /// The same from a fork server that is there: each job has a worker of its own.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn triune_fork_server(bencher: Bencher<'_, '_>, flavour: &str) {
+        let bench = Bench::of(flavour);
+        let job = || bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
+        bench.block_on(async {
+            let workers = Workers::new().kind(WorkerKind::ForkServer).idle_timeout(Duration::ZERO);
+            worker::configure_default(workers).expect("it is sound");
+        });
+        job();
+        let alone = || {
+            // The one before has gone: it is not its end that is measured.
+            let is_gone = async {
+                while worker::statistics().dying > 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            bench.block_on(is_gone);
+        };
+        bencher.with_inputs(alone).bench_local_values(|()| job());
     }
 
     #[divan::bench(sample_count = 100, sample_size = 1)]
