@@ -13,6 +13,7 @@
 //!    what is linked there takes over the cancel.
 //! 5. Trials end with the poll of the nursery: in between, and afterwards, nothing is left of them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::flags::{Flag, Flags};
@@ -29,6 +30,10 @@ impl More {
             drop(self.announced.pop_front());
         } else if let Some(at) = self.announced.iter().position(|other| other.id() == task) {
             drop(self.announced.remove(at));
+        }
+        if self.announced.is_empty() {
+            // Many may have been started at once, and an open nursery keeps only what its living children need.
+            self.announced = VecDeque::new();
         }
     }
 }

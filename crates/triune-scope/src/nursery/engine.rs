@@ -159,7 +159,7 @@ fn poll_children<B: Member + Unpin>(
         if only_daemons && state.may_stop_daemons() {
             core.cancel_daemons();
         }
-        children.end_trials(core);
+        children.end_poll(core);
         return;
     }
 }

@@ -84,7 +84,9 @@ impl<B: Member + Unpin> ChildSet<B> {
     pub(super) fn gather(&mut self, turns: &Turns) {
         let mut woken = turns.take(std::mem::take(&mut self.spare));
         self.due.extend(woken.drain(..).map(Due::Woken));
-        self.spare = woken;
+        if woken.capacity() <= MAX_POLLS {
+            self.spare = woken;
+        }
     }
 
     /// Polls those whose turn it is, as far as `budget` allows; the first that ends is returned.
@@ -142,7 +144,11 @@ impl<B: Member + Unpin> ChildSet<B> {
     }
 
     /// The poll of the nursery is over.
-    pub(super) fn end_trials(&mut self, core: &Core) {
+    pub(super) fn end_poll(&mut self, core: &Core) {
+        if self.due.is_empty() && self.due.capacity() > MAX_POLLS {
+            // Many were woken or started at once; that memory is not for good.
+            self.due = VecDeque::new();
+        }
         if std::mem::take(&mut self.tries) {
             core.node.end_trials();
         }
