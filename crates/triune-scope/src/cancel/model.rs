@@ -7,7 +7,7 @@ use std::future::{Future, pending};
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use shuttle::future::block_on;
@@ -18,6 +18,7 @@ use super::deadline::When;
 use super::hold::Grip;
 use super::node::{Inherit, Node, Place};
 use super::patience::{Patience, Then};
+use super::turn::{Ticket, Turns};
 use super::{CancelReason, Cause, FutureExt, is_cancelled, shield_unbounded};
 use crate::lock::atomic::{AtomicUsize, Ordering};
 use crate::task::TaskInfo;
@@ -242,5 +243,39 @@ fn a_deadline_that_is_moved_while_it_fires_has_fired_or_has_not() {
         let fired = node.cancel_reason().is_some_and(|reason| *reason.cause() == Cause::Deadline);
         assert_eq!((fired, fired), (node.is_called(), node.is_own()), "wholly or not at all");
         assert!(fired || !seen, "nobody was cancelled by a deadline that did not fire");
+    });
+}
+
+/// The list of a nursery's turns is looked at in the middle of its poll; a wake may come before, then, or after.
+#[test]
+fn a_wake_of_a_child_is_not_lost_while_its_nursery_is_polled() {
+    explore(|| {
+        let (nursery, turns) = (heir(), Arc::<Turns>::default());
+        let record = Record::child(TaskInfo::named("child", Location::caller()));
+        let child = Node::child(&nursery, record, Arc::clone(&turns), Vars::default());
+        let turn = child.turn().expect("it was made with turns");
+        turn.admit(Ticket { slot: 0, stamp: 1 });
+        let said = Arc::new(AtomicUsize::new(0));
+        let teller = thread::spawn({
+            let (said, waker) = (Arc::clone(&said), Waker::from(Arc::clone(&child)));
+            move || {
+                said.store(1, Ordering::Relaxed);
+                waker.wake();
+            }
+        });
+        let mut is_new = true;
+        block_on(std::future::poll_fn(|cx| {
+            let _polling = turns.polling(cx.waker());
+            let is_due = !turns.take(Vec::new()).is_empty();
+            if std::mem::take(&mut is_new) || is_due {
+                turn.begin();
+                if said.load(Ordering::Relaxed) == 1 {
+                    return Poll::Ready(());
+                }
+            }
+            Poll::Pending
+        }));
+        teller.join().unwrap();
+        turns.close();
     });
 }
