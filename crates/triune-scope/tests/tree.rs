@@ -284,7 +284,7 @@ async fn a_wait_for_the_first_and_a_wait_for_a_start_are_named() {
 /// Also where neither `main` nor anything else of triune is around it.
 #[tokio::test]
 async fn tasks_in_a_scope_outside_of_every_task_are_shown_and_reached() {
-    let (outer, inner) = (CancelScope::new(), CancelScope::new());
+    let (outer, inner, looked) = (CancelScope::new(), CancelScope::new(), sync::Event::new());
     let open = nursery(async |n| {
         n.spawn_named("beneath", parked());
         n.spawn_task(parked());
@@ -292,9 +292,12 @@ async fn tasks_in_a_scope_outside_of_every_task_are_shown_and_reached() {
         let tree = tree();
         assert_eq!(find(&tree, "beneath").parent, None);
         assert_eq!(tree.tasks().len(), 2, "{tree}");
+        looked.set();
         Ok(())
     });
     let other = nursery(async |n| {
+        // Each settles by an observer of its own, and either may be told first.
+        looked.wait().await?;
         triune_testing::settle().await?;
         assert_eq!(tree().tasks().len(), 2, "the scope is there once");
         n.spawn_named("second", parked());
