@@ -318,6 +318,7 @@ async fn tasks_in_a_scope_outside_of_every_task_are_shown_and_reached() {
 async fn a_wait_for_the_end_of_what_was_cancelled_is_named() {
     let cleaned = sync::Event::new();
     let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (runs, running) = tokio::sync::oneshot::channel();
     nursery(async |n| {
         let starts = n.start(async |_started: Started<()>| {
             let end = parked().await;
@@ -328,10 +329,12 @@ async fn a_wait_for_the_end_of_what_was_cancelled_is_named() {
         let caller = n.spawn_named(
             "caller",
             blocking::run(move |_| {
+                let _nobody_asks = runs.send(());
                 let _gone = ended.recv();
                 Ok(())
             }),
         );
+        running.await?;
         triune_testing::settle().await?;
         starter.cancel("now");
         caller.cancel("now");
