@@ -8,7 +8,6 @@ use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use shuttle::future::block_on;
 use shuttle::thread;
@@ -17,7 +16,6 @@ use super::boundary::{Boundary, RootBoundary, heir};
 use super::deadline::When;
 use super::hold::Grip;
 use super::node::{Inherit, Node, Place};
-use super::patience::{Patience, Then};
 use super::turn::{Ticket, Turns};
 use super::{CancelReason, Cause, FutureExt, is_cancelled, shield_unbounded};
 use crate::lock::atomic::{AtomicUsize, Ordering};
@@ -186,21 +184,6 @@ fn explore_with_timers(model: impl Fn() + Send + Sync + 'static) {
         let _entered = runtime.enter();
         model();
     });
-}
-
-#[test]
-fn a_stranded_shield_whose_time_is_over_frees_what_is_around_it() {
-    for then in [Then::Drop, Then::Admit] {
-        explore_with_timers(move || {
-            let (node, shield) = (heir(), Node::new(Inherit::No));
-            shield.bear(Patience { limit: Duration::ZERO, then });
-            let canceller = cancel_elsewhere(&node);
-            shield.keep_shielding(node.hold(Grip::Soft));
-            shield.link(&node, Place::SameTask);
-            assert!(block_on(Boundary::nested(node, pending::<()>())).is_err());
-            canceller.join().unwrap();
-        });
-    }
 }
 
 fn passed() -> Option<When> {

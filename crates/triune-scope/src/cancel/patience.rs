@@ -76,6 +76,10 @@ impl Node {
     pub(crate) fn lose_patience(self: &Arc<Self>, why: &CancelReason) {
         let patience = self.change_more(|more| more.shielding.as_mut()?.patience.take());
         let Some(Patience { limit, then }) = patience else { return };
+        if then == Then::Drop && tokio::runtime::Handle::try_current().is_err() {
+            // No runtime, no timer: there is nothing that could bound it.
+            return;
+        }
         let Some(at) = Instant::now().checked_add(limit) else { return };
         match then {
             Then::Drop => self.limit_hard(When::At(at)),
