@@ -240,7 +240,7 @@ fn a_wake_of_a_child_is_not_lost_while_its_nursery_is_polled() {
         turn.admit(Ticket { slot: 0, stamp: 1 });
         let said = Arc::new(AtomicUsize::new(0));
         let teller = thread::spawn({
-            let (said, waker) = (Arc::clone(&said), Waker::from(Arc::clone(&child)));
+            let (said, waker) = (Arc::clone(&said), futures_task::waker(Arc::clone(&child)));
             move || {
                 said.store(1, Ordering::Relaxed);
                 waker.wake();

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
+use futures_task::waker;
 use slab::Slab;
 
 use super::deadline::Times;
@@ -499,7 +500,7 @@ impl Node {
     /// What wakes the boundary of this node.
     pub(super) fn waker(self: &Arc<Self>) -> Option<Waker> {
         let registered = self.state.lock().waker.clone();
-        registered.or_else(|| self.turn.is_some().then(|| Waker::from(Arc::clone(self))))
+        registered.or_else(|| self.turn.is_some().then(|| waker(Arc::clone(self))))
     }
 
     /// Whether anything is registered beneath in this task.
@@ -590,7 +591,7 @@ impl Visit<'_> {
     /// What wakes the boundary of the visited node.
     fn waker(&self, node: &Arc<Node>) -> Option<Waker> {
         let registered = self.state.waker.clone();
-        registered.or_else(|| node.turn.is_some().then(|| Waker::from(Arc::clone(node))))
+        registered.or_else(|| node.turn.is_some().then(|| waker(Arc::clone(node))))
     }
 }
 

@@ -18,7 +18,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
+
+use futures_task::ArcWake;
 
 use super::node::Node;
 use crate::lock::Mutex;
@@ -148,6 +150,11 @@ impl Turn {
         self.ticket.store(ticket.bits() | DUE, Ordering::Release);
     }
 
+    /// Whether the child was given this ticket.
+    pub(crate) fn has(&self, ticket: Ticket) -> bool {
+        Ticket::of(self.ticket.load(Ordering::Relaxed)) == ticket
+    }
+
     /// A poll begins: from now on a wake asks for another one.
     pub(super) fn begin(&self) {
         // Acquire: what was written before a wake is visible to the poll.
@@ -177,13 +184,9 @@ impl Turn {
 }
 
 /// Of a child in the set of a nursery; others are woken by what they have registered.
-impl Wake for Node {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let waker = self.turn().and_then(Turn::call);
+impl ArcWake for Node {
+    fn wake_by_ref(node: &Arc<Self>) {
+        let waker = node.turn().and_then(Turn::call);
         waker.into_iter().for_each(Waker::wake);
     }
 }

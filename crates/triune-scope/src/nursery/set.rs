@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
+use futures_task::waker_ref;
 use slab::Slab;
 
 use super::child::Finished;
@@ -62,10 +63,10 @@ enum Due<B> {
     New(B),
 }
 
+/// A child that has begun. Its root knows its ticket, and wakes it: nothing of both is kept here once more.
 struct Slot<B> {
     child: B,
-    waker: Waker,
-    stamp: u32,
+    root: Arc<Node>,
 }
 
 impl<B> Default for ChildSet<B> {
@@ -106,12 +107,14 @@ impl<B: Member + Unpin> ChildSet<B> {
         None
     }
 
-    fn poll_woken(&mut self, Ticket { slot, stamp }: Ticket, budget: &mut Budget) -> Option<Finished> {
-        let key = slot as usize;
+    fn poll_woken(&mut self, ticket: Ticket, budget: &mut Budget) -> Option<Finished> {
+        let key = ticket.slot as usize;
         // Else it was woken before its end.
-        let due = self.slots.get_mut(key).filter(|child| child.stamp == stamp)?;
+        let due =
+            self.slots.get_mut(key).filter(|due| due.root.turn().is_some_and(|turn| turn.has(ticket)))?;
         budget.0 -= 1;
-        match Pin::new(&mut due.child).poll(&mut Context::from_waker(&due.waker)) {
+        let waker = waker_ref(&due.root);
+        match Pin::new(&mut due.child).poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => None,
             Poll::Ready(finished) => {
                 drop(self.slots.remove(key));
@@ -129,14 +132,14 @@ impl<B: Member + Unpin> ChildSet<B> {
         let slot = u32::try_from(key).expect("fewer than four billion children fit into memory");
         let ticket = Ticket { slot, stamp: self.stamp };
         root.turn().expect("a child in the task of its nursery has turns").admit(ticket);
-        let waker = Waker::from(root);
-        match Pin::new(&mut child).poll(&mut Context::from_waker(&waker)) {
+        let polled = Pin::new(&mut child).poll(&mut Context::from_waker(&waker_ref(&root)));
+        match polled {
             Poll::Ready(finished) => Some(finished),
             Poll::Pending => {
                 if let Some(root) = child.root() {
                     core.node.keep_trial(root);
                 }
-                let inserted = self.slots.insert(Slot { child, waker, stamp: ticket.stamp });
+                let inserted = self.slots.insert(Slot { child, root });
                 debug_assert_eq!(inserted, key, "nothing else is inserted during a poll");
                 None
             }
