@@ -7,7 +7,7 @@ use std::future::{Future, pending};
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use shuttle::future::block_on;
 use shuttle::thread;
