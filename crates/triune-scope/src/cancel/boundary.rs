@@ -126,9 +126,11 @@ impl<F> RootBoundary<F> {
         }
     }
 
-    /// The node of a boundary that is not being polled, if it has one.
-    pub(crate) fn given_node(&self) -> Option<&Arc<Node>> {
-        self.seat.root()
+    /// The node of a boundary that is not being polled, if it has one. A shared reference to the whole would be one to the
+    /// future in it, which may refer to itself.
+    pub(crate) fn given_node(self: Pin<&mut Self>) -> Option<&Arc<Node>> {
+        let seat: &Root = self.project().seat;
+        seat.root()
     }
 
     /// The node of a boundary that is not being polled.

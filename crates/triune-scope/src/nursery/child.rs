@@ -396,14 +396,14 @@ where
     F: Future<Output = Result<T, E>>,
     E: NurseryError,
 {
-    fn root(&self) -> Option<&Arc<Node>> {
-        self.root.as_ref()?.given_node()
+    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>> {
+        self.project().root.as_pin_mut()?.given_node()
     }
 
     fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
         let this = self.project();
-        let root = this.root.as_pin_mut().expect("a child begins before its end");
-        if let Some(node) = root.given_node() {
+        let mut root = this.root.as_pin_mut().expect("a child begins before its end");
+        if let Some(node) = root.as_mut().given_node() {
             return Arc::clone(node);
         }
         let node = this.cell.as_mut().expect("only its cell knows who it is").bear(core);

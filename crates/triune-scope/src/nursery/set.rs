@@ -27,15 +27,15 @@ const MAX_POLLS: usize = 256;
 /// A child in the task of its nursery.
 pub(super) trait Member: Future<Output = Finished> {
     /// The node at its root: until its end, if it has begun.
-    fn root(&self) -> Option<&Arc<Node>>;
+    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>>;
 
     /// Sees to it that it has a root, before its first poll.
     fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node>;
 }
 
 impl<M: Member + ?Sized> Member for Pin<Box<M>> {
-    fn root(&self) -> Option<&Arc<Node>> {
-        (**self).root()
+    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>> {
+        self.get_mut().as_mut().root()
     }
 
     fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
@@ -136,7 +136,7 @@ impl<B: Member + Unpin> ChildSet<B> {
         match polled {
             Poll::Ready(finished) => Some(finished),
             Poll::Pending => {
-                if let Some(root) = child.root() {
+                if let Some(root) = Pin::new(&mut child).root() {
                     core.node.keep_trial(root);
                 }
                 let inserted = self.slots.insert(Slot { child, root });
