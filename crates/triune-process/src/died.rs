@@ -155,104 +155,69 @@ impl Error for Died {
     }
 }
 
-/// An actor's process ended although nobody had asked it to, or before it had answered. A cheap handle: clones share the
-/// facts, which [`Died`] describes.
-#[derive(Clone, Debug)]
-pub struct ActorDied(Died);
+/// Defines the death of a kind of child: [`Died`] with that kind as its type.
+macro_rules! death_of {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Died);
 
-impl ActorDied {
-    /// The death of the actor with this path and process number.
-    #[must_use]
-    pub fn new(name: impl Into<String>, pid: u32, phase: Phase) -> Self {
-        Self(Died::new("actor", name, pid, phase))
-    }
+        impl $name {
+            #[doc = concat!("The death of the ", $kind, " with this name and process number.")]
+            #[must_use]
+            pub fn new(name: impl Into<String>, pid: u32, phase: Phase) -> Self {
+                Self(Died::new($kind, name, pid, phase))
+            }
 
-    /// Adds how the process ended.
-    #[must_use]
-    pub fn with_exit(self, exit: Exit) -> Self {
-        Self(self.0.with(|facts| facts.exit = Some(exit)))
-    }
+            /// Adds how the process ended.
+            #[must_use]
+            pub fn with_exit(self, exit: Exit) -> Self {
+                Self(self.0.with(|facts| facts.exit = Some(exit)))
+            }
 
-    /// Adds the end of what it wrote to its standard error: [`Process::stderr_tail`](crate::Process::stderr_tail).
-    #[must_use]
-    pub fn with_stderr_tail(self, tail: impl Into<String>) -> Self {
-        Self(self.0.with(|facts| facts.stderr_tail = tail.into()))
-    }
+            /// Adds the end of what it wrote to its standard error: [`Process::stderr_tail`](crate::Process::stderr_tail).
+            #[must_use]
+            pub fn with_stderr_tail(self, tail: impl Into<String>) -> Self {
+                Self(self.0.with(|facts| facts.stderr_tail = tail.into()))
+            }
 
-    /// Adds what [`Error::source`] says: a deeper cause, or who else reports this death.
-    #[must_use]
-    pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
-        Self(self.0.with(|facts| facts.source = Some(Arc::new(source))))
-    }
+            /// Adds what [`Error::source`] says: a deeper cause, or who else reports this death.
+            #[must_use]
+            pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
+                Self(self.0.with(|facts| facts.source = Some(Arc::new(source))))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Died;
+
+            fn deref(&self) -> &Died {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl Error for $name {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                self.0.source()
+            }
+        }
+    };
 }
 
-impl Deref for ActorDied {
-    type Target = Died;
-
-    fn deref(&self) -> &Died {
-        &self.0
-    }
+death_of! {
+    /// An actor's process ended although nobody had asked it to, or before it had answered. A cheap handle: clones share
+    /// the facts, which [`Died`] describes. Its name is the actor's path.
+    ActorDied, "actor"
 }
 
-impl fmt::Display for ActorDied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for ActorDied {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
-
-/// A worker's process ended although nobody had asked it to. A cheap handle: clones share the facts, which [`Died`]
-/// describes.
-#[derive(Clone, Debug)]
-pub struct WorkerDied(Died);
-
-impl WorkerDied {
-    /// The death of the worker with this name and process number.
-    #[must_use]
-    pub fn new(name: impl Into<String>, pid: u32, phase: Phase) -> Self {
-        Self(Died::new("worker", name, pid, phase))
-    }
-
-    /// Adds how the process ended.
-    #[must_use]
-    pub fn with_exit(self, exit: Exit) -> Self {
-        Self(self.0.with(|facts| facts.exit = Some(exit)))
-    }
-
-    /// Adds the end of what it wrote to its standard error: [`Process::stderr_tail`](crate::Process::stderr_tail).
-    #[must_use]
-    pub fn with_stderr_tail(self, tail: impl Into<String>) -> Self {
-        Self(self.0.with(|facts| facts.stderr_tail = tail.into()))
-    }
-
-    /// Adds what [`Error::source`] says: a deeper cause, or who else reports this death.
-    #[must_use]
-    pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
-        Self(self.0.with(|facts| facts.source = Some(Arc::new(source))))
-    }
-}
-
-impl Deref for WorkerDied {
-    type Target = Died;
-
-    fn deref(&self) -> &Died {
-        &self.0
-    }
-}
-
-impl fmt::Display for WorkerDied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for WorkerDied {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
+death_of! {
+    /// A worker's process ended although nobody had asked it to. A cheap handle: clones share the facts, which [`Died`]
+    /// describes.
+    WorkerDied, "worker"
 }
