@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flags::Flag;
-use super::node::{Node, Walk};
+use super::node::Node;
 use super::reason::{CancelReason, Cause};
+use super::spread::Walk;
 
 /// A point in time, or a span that begins with the first poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! # Parts
 //!
-//! * [`node`]: one boundary in the tree: flags, reason, what is registered beneath. Pure data and locks. [`hold`]: what
-//!   keeps nodes from being dropped; [`patience`]: for how long a shield does.
+//! * [`node`]: one boundary in the tree: its place, flags and reason. [`beneath`]: what is registered beneath it. Pure data
+//!   and locks. [`spread`]: how a cancel gets there. [`hold`]: what keeps nodes from being dropped; [`patience`]: for how
+//!   long a shield does.
 //! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, which with `time::alarm`, the
 //!   timer of a shield, is the only thing here that needs a runtime, and only where a time was set.
 //! * [`ambient`]: which node, task and task variables surround the code that runs now, by poll stack, in a
@@ -51,6 +52,7 @@
 //! 7. `own` is set when the node's reason comes from a cancel of this very node: only such a cancel is absorbed here.
 
 pub(crate) mod ambient;
+mod beneath;
 pub(crate) mod boundary;
 mod cancellable;
 
@@ -70,6 +72,7 @@ mod reason;
 mod scope;
 mod seat;
 mod shield;
+mod spread;
 mod trial;
 pub(crate) mod turn;
 pub(crate) mod wake;

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use super::deadline::When;
 use super::hold::Hold;
-use super::node::{Node, Walk};
+use super::node::Node;
 use super::reason::CancelReason;
+use super::spread::Walk;
 use crate::time::alarm::Alarm;
 
 /// How long a clean-up may go on in a cancelled scope, unless told otherwise.

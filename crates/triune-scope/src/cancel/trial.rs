@@ -16,8 +16,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::beneath::{More, State, TRIAL};
 use super::flags::{Flag, Flags};
-use super::node::{More, Node, Own, State, TRIAL};
+use super::node::{Node, Own};
 use super::turn::Turns;
 use crate::lock::atomic::Ordering;
 use crate::task::{TaskId, TaskInfo};
