@@ -127,7 +127,7 @@ impl<E: NurseryError> ActorBuilder<'_, E> {
     ///
     /// It saves the wake-up, which is most of a short call, as long as calls follow each other within this time; some 50 µs are enough for
     /// answers that come at once. Each end keeps a processor busy for so long, so it pays only where there is one to spare for each.
-    /// Other tasks of the runtime run in between.
+    /// Other tasks of the runtime run in between. The actor does so on its links to siblings, too.
     pub fn spin(mut self, time: Duration) -> Self {
         self.spin = time;
         self

@@ -5,6 +5,7 @@
 //! * this file: the role, from the entry to the exit code;
 //! * [`serve`]: the loop that takes requests and the end of all of them;
 //! * [`request`]: one request from its arguments to its one answer;
+//! * [`meet`]: links to siblings;
 //! * [`panic`]: panics of requests.
 //!
 //! # Invariants
@@ -26,6 +27,7 @@ use triune_scope::{CancelReason, CancelScope, Cause};
 use crate::builder::ROLE;
 use crate::identity::{become_actor, parent_path};
 
+mod meet;
 mod panic;
 mod request;
 mod serve;
@@ -36,8 +38,8 @@ static ACTOR: Role = Role { name: ROLE, main };
 /// How long the clean-up may take when the parent is gone before it could say anything about it.
 const ORPHAN_GRACE: Duration = Duration::from_millis(500);
 
-/// What a parent tells a new actor, in the handshake.
-#[derive(Debug, Serialize, Deserialize)]
+/// What a parent tells a new actor, in the handshake; siblings tell each other what they were told.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// For the clean-up when the parent is gone.
     pub(crate) grace: Duration,

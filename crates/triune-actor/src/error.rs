@@ -6,6 +6,7 @@
 
 mod call;
 mod dialog;
+mod introduce;
 mod remote;
 mod start;
 #[cfg(test)]
@@ -13,5 +14,6 @@ mod tests;
 
 pub use call::{CallError, Closed};
 pub use dialog::{BothFailed, DialogError, TrySendError};
+pub use introduce::IntroduceError;
 pub use remote::{PeerCancelled, PeerEnd, RemoteError};
 pub use start::StartError;

@@ -2,7 +2,8 @@
 //!
 //! An *endpoint* is an async function marked `#[triune::endpoint]`; an *actor* is a process of this very program that serves them. A
 //! [`Portal`] calls an endpoint like a function ([`Portal::call`]), or opens a dialog with it ([`Portal::context`]): two linked tasks, one
-//! in each process, with typed items both ways. The nursery in which an actor was started stops and reaps it.
+//! in each process, with typed items both ways. The nursery in which an actor was started stops and reaps it. Two actors whose parent has
+//! introduced them ([`introduce()`]) call each other over a link of their own.
 //!
 //! This crate does not move bytes (`triune-ipc`) and does not start or end processes (`triune-process`).
 //!
@@ -16,7 +17,8 @@
 //! # Layout
 //!
 //! `registry`, `call`, `failure` and `context` are what `#[endpoint]` expands to; `portal` and `block` are the caller's side; `builder`,
-//! `supervisor` and `shared` own the process; `child` is the other side of all of these.
+//! `supervisor` and `shared` own the process; `child` is the other side of all of these. `introduce` and `peer` are the two sides of an
+//! introduction.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,8 @@ mod error;
 mod exit;
 mod failure;
 mod identity;
+mod introduce;
+mod peer;
 mod portal;
 mod reason;
 mod registry;
@@ -41,10 +45,13 @@ pub use call::{Call, DialogCall};
 pub use context::{Context, In, Out, Started};
 pub use dialog::{Dialog, DialogReceiver, DialogSender};
 pub use error::{
-    BothFailed, CallError, Closed, DialogError, PeerCancelled, PeerEnd, RemoteError, StartError, TrySendError,
+    BothFailed, CallError, Closed, DialogError, IntroduceError, PeerCancelled, PeerEnd, RemoteError,
+    StartError, TrySendError,
 };
 pub use exit::ExitReport;
 pub use identity::{current_name, current_path};
+pub use introduce::introduce;
+pub use peer::{NotIntroduced, Peer, peer, peers};
 pub use portal::Portal;
 pub use shared::ActorId;
 pub use triune_process::{ActorDied, Exit, Ladder, Limits, Output, Phase, StartErrorKind, Stdio};

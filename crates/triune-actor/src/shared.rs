@@ -3,12 +3,13 @@
 //! 1. The verdict (how the actor ended) is set exactly once, by the supervisor or by its drop, so a wait for it always ends.
 //! 2. Nothing here keeps the process: the supervisor alone owns it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use triune_ipc::{CallEnd, CallOptions, Link, LinkEnd};
 use triune_process::{ActorDied, Phase};
 use triune_scope::{CancelReason, check_cancelled, effective_deadline};
@@ -19,8 +20,11 @@ use crate::error::{CallError, Closed, PeerCancelled, RemoteError};
 use crate::exit::ExitReport;
 use crate::reason::from_message;
 
+/// How many introductions of one actor are under way at a time. Its link takes 64 that it has not come to yet.
+const INTRODUCTIONS: usize = 16;
+
 /// Tells actors apart that bear the same name. Unique on this host as long as the parent lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId {
     parent: u32,
     serial: u64,
@@ -48,6 +52,10 @@ pub(crate) struct Shared {
     pub(crate) link: Link,
     /// How long the caller of a cancelled request waits for its end.
     pub(crate) grace: Duration,
+    /// The turns of introductions, see `introduce`.
+    pub(crate) introductions: Semaphore,
+    /// Those that were started before it and that it was introduced to.
+    met: Mutex<BTreeSet<ActorId>>,
     in_flight: AtomicUsize,
     stop: watch::Sender<Option<CancelReason>>,
     verdict: watch::Sender<Option<ExitReport>>,
@@ -67,6 +75,8 @@ impl Shared {
             pid,
             link,
             grace,
+            introductions: Semaphore::new(INTRODUCTIONS),
+            met: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             stop: watch::Sender::new(None),
             verdict: watch::Sender::new(None),
@@ -99,6 +109,18 @@ impl Shared {
 
     pub(crate) async fn stop_requested(&self) -> CancelReason {
         wait_for(&self.stop).await
+    }
+
+    pub(crate) fn has_met(&self, other: ActorId) -> bool {
+        self.met().contains(&other)
+    }
+
+    pub(crate) fn has_now_met(&self, other: ActorId) {
+        self.met().insert(other);
+    }
+
+    fn met(&self) -> MutexGuard<'_, BTreeSet<ActorId>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets how the actor ended; only the first counts.
@@ -167,7 +189,7 @@ impl Shared {
         }
     }
 
-    fn lost<E>(&self, end: LinkEnd) -> CallError<E> {
+    pub(crate) fn lost<E>(&self, end: LinkEnd) -> CallError<E> {
         if let LinkEnd::Died(death) = &end
             && let Some(died) = death.downcast_ref::<ActorDied>()
         {

@@ -73,6 +73,8 @@ pub struct Driver {
     /// Where reads go that are not tokio's; empty until there is one.
     piece: Vec<u8>,
     accepts_introductions: bool,
+    /// The other side has announced one.
+    expects_introduction: bool,
 }
 
 /// What is left to write of a frame without a body.
@@ -98,6 +100,7 @@ impl Driver {
             spin_until: None,
             piece: Vec::new(),
             accepts_introductions: config.accepts_introductions,
+            expects_introduction: false,
         }
     }
 
@@ -185,6 +188,9 @@ impl Driver {
                     return Poll::Ready(end.clone());
                 }
                 state.take_output(&mut self.batch, cx.waker(), &mut self.wakes);
+                // Before any read, and so before the one that finds the descriptor: the other side sends it when
+                // it has been told, by us, that it is awaited.
+                self.expects_introduction = self.accepts_introductions || state.expects_introduction();
                 state.goodbye
             };
             self.wakes.run();
@@ -274,7 +280,7 @@ impl Driver {
         if std::mem::take(&mut self.undecoded) {
             return Poll::Ready(self.decode());
         }
-        if self.accepts_introductions {
+        if self.expects_introduction {
             return self.poll_receive(cx);
         }
         if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
@@ -302,7 +308,7 @@ impl Driver {
         };
         self.buffer.extend_from_slice(&self.piece[..len]);
         // Those that nobody accepts are closed here.
-        if self.accepts_introductions {
+        if self.expects_introduction {
             let kept = self.shared.lock().on_descriptors(descriptors, is_cut);
             kept.map_err(|error| LinkEnd::Protocol(Arc::new(error)))?;
         }

@@ -84,6 +84,15 @@ impl Link {
         self.shared.update(|state, _| state.introduce(name, socket.into()));
     }
 
+    /// Takes one introduction of the other side, although this side accepts none in general
+    /// ([`Config::accepts_introductions`](crate::Config::accepts_introductions)). The other side must not send it before it knows of this:
+    /// answer a request of its after this, for instance.
+    ///
+    /// So a side that is seldom introduced to anybody reads without looking for descriptors, which is cheaper for large messages.
+    pub fn expect_introduction(&self) {
+        self.shared.update(|state, _| state.expect_introduction());
+    }
+
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
     /// ignored. Nothing that is queued is written any more.
     pub fn close(&self, end: LinkEnd) {

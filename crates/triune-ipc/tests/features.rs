@@ -146,6 +146,33 @@ async fn an_introduction_to_a_side_that_accepts_none_ends_that_link() {
 }
 
 #[tokio::test]
+async fn a_side_that_accepts_no_introductions_takes_one_that_it_expects() {
+    let ((link, driver, _none), (other, other_driver, mut incoming)) = pair().await;
+    let (_mine, theirs) = UnixStream::pair().unwrap();
+    let (_mine_too, theirs_too) = UnixStream::pair().unwrap();
+    let other_end = async {
+        let end = other_driver.run().await;
+        assert!(
+            matches!(&end, LinkEnd::Protocol(error) if error.to_string().contains("accepts none")),
+            "{end}"
+        );
+    };
+    let meet = async {
+        // The driver sleeps in a read when it is told.
+        let call = link.call(0, bytes("ready?"));
+        let Some(Request::Call(asked)) = incoming.recv().await else { panic!("not a call") };
+        other.expect_introduction();
+        asked.responder.reply(bytes("yes"));
+        assert_eq!(call.await.unwrap(), "yes");
+        link.pass_socket("somebody", theirs);
+        assert_eq!(next_introduction(&mut incoming).await.name, "somebody");
+        assert!(link.call(0, vec![7; 300_000]).now_or_never().is_none(), "the link goes on");
+        link.pass_socket("one more", theirs_too);
+    };
+    tokio::join!(driver.run(), other_end, meet);
+}
+
+#[tokio::test]
 async fn an_introduction_without_a_socket_ends_the_link() {
     let mut accepts = config("victim");
     accepts.accepts_introductions = true;

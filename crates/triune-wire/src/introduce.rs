@@ -8,6 +8,18 @@ use crate::codec::{DecodeError, known, known_bytes};
 
 const MAX_NAME: usize = 1024;
 
+pub mod target {
+    //! Targets that are in no registry: what the parent of an actor asks of the actor itself.
+
+    /// The least of them. A registry has fewer entries.
+    pub const RESERVED: u32 = u32::MAX - 1;
+    /// "Somebody will be introduced to you." Answered when an INTRODUCE can be taken. No arguments, no result.
+    pub const EXPECT: u32 = u32::MAX - 1;
+    /// "Have you met them?" The argument is the path that the INTRODUCE gave, in UTF-8. Answered, without a result, when the link to that
+    /// process is up; or by an ERROR that says why it is not.
+    pub const MEET: u32 = u32::MAX;
+}
+
 /// The body of an INTRODUCE frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

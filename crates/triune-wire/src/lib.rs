@@ -46,7 +46,7 @@ pub use codec::{
 pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, Header, Kind, flag};
 pub use hello::{BuildId, Hello, HelloError, MAGIC, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 pub use interface::{Difference, Fingerprint, Interface};
-pub use introduce::IntroduceMessage;
+pub use introduce::{IntroduceMessage, target};
 pub use limits::{Limits, LimitsError};
 pub use message::{Credit, REQUEST_HEAD_MAX, RequestHead, TraceContext};
 pub use pieces::{Pieces, TOTAL_LEN, total_head};

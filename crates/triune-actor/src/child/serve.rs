@@ -9,15 +9,15 @@ use triune_ipc::{Config, ConnectError, Incoming, Link, LinkEnd, Request, connect
 use triune_process::{build_id, exit_code};
 use triune_scope::__primitive::primitive;
 use triune_scope::{CancelScope, Nursery, Result, Run, nursery};
-use triune_wire::{BuildId, Hello};
+use triune_wire::{BuildId, Hello, target};
 
-use super::{Settings, fail, millis, parent_gone, request};
+use super::{ORPHAN_GRACE, Settings, fail, meet, millis, parent_gone, request};
 use crate::builder::ROLE;
 use crate::identity::current_path;
 use crate::reason::from_message;
 
 /// How long the last answers may take to leave when everything else is done.
-const FLUSH: Duration = Duration::from_millis(200);
+pub(super) const FLUSH: Duration = Duration::from_millis(200);
 
 /// Serves the parent until the end. Returns the exit code.
 pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU64) -> u8 {
@@ -28,12 +28,13 @@ pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU
         Err(ConnectError::Closed) => return exit_code::PARENT_GONE,
         Err(error) => return fail(&error.to_string()),
     };
-    if let Ok(settings) = triune_wire::decode::<Settings>(&link.peer().config) {
-        grace.store(millis(settings.grace), Ordering::Relaxed);
-        driver.set_spin(settings.spin);
-    }
+    let settings = triune_wire::decode(&link.peer().config)
+        .unwrap_or(Settings { grace: ORPHAN_GRACE, spin: Duration::ZERO });
+    grace.store(millis(settings.grace), Ordering::Relaxed);
+    driver.set_spin(settings.spin);
     let run = Run::current();
-    let serving = run.main(root.run(accept_all(incoming, root.clone())));
+    let parent = Parent { link: link.clone(), settings };
+    let serving = run.main(root.run(accept_all(incoming, root.clone(), parent)));
     let clean = driver
         .drive_beside(serving, |end| {
             root.cancel(parent_gone(how(&end)));
@@ -41,6 +42,7 @@ pub(super) async fn serve(stream: UnixStream, root: CancelScope, grace: &AtomicU
             link.close(end);
         })
         .await;
+    meet::farewell().await;
     flush(&link, driver).await;
     run.close().await;
     match clean.and_then(triune_scope::Outcome::done) {
@@ -67,16 +69,28 @@ fn how(end: &LinkEnd) -> Cow<'static, str> {
     }
 }
 
-async fn accept_all(incoming: Incoming, root: CancelScope) -> Result {
-    nursery(async |n| accept(n, incoming, root).await).await
+/// What an actor has from its parent.
+struct Parent {
+    link: Link,
+    settings: Settings,
+}
+
+async fn accept_all(incoming: Incoming, root: CancelScope, parent: Parent) -> Result {
+    nursery(async |n| accept(n, incoming, root, &parent).await).await
 }
 
 /// Gives each request a child of its own.
-async fn accept(n: Nursery<'_>, mut incoming: Incoming, root: CancelScope) -> Result {
+async fn accept<'a>(n: Nursery<'a>, mut incoming: Incoming, root: CancelScope, parent: &'a Parent) -> Result {
     while let Some(request) = primitive("requests", incoming.recv()).await? {
         match request {
+            Request::Call(call) if call.target >= target::RESERVED => {
+                drop(n.spawn(meet::answer(&parent.link, call)));
+            }
             Request::Call(call) => drop(n.spawn(request::call(call))),
             Request::Open(dialog) => drop(n.spawn(request::dialog(dialog))),
+            Request::Introduction(introduction) => {
+                n.daemon(meet::meet(n.clone(), introduction, parent.settings));
+            }
             Request::Cancel(message) => root.cancel(from_message(&message)),
             _ => tracing::warn!(actor = current_path(), "a request of an unknown kind was refused"),
         }

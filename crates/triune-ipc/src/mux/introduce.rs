@@ -22,6 +22,16 @@ impl State {
         }
     }
 
+    /// One introduction more is to be taken.
+    pub(crate) fn expect_introduction(&mut self) {
+        self.expected += 1;
+    }
+
+    /// Whether the next read must be one that takes descriptors.
+    pub(crate) const fn expects_introduction(&self) -> bool {
+        self.expected > 0
+    }
+
     /// Descriptors came with the bytes that are decoded next.
     pub(crate) fn on_descriptors(
         &mut self,
@@ -45,6 +55,7 @@ impl State {
             let reason = "no descriptor came with it, or this side accepts none";
             return Err(ProtocolError::Unexpected { kind, id, reason });
         };
+        self.expected = self.expected.saturating_sub(1);
         if self.introductions.len() >= MOST {
             return Err(ProtocolError::Overrun { kind, id, bound: "64 introductions that were not fetched" });
         }

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(super) credits_due: VecDeque<StreamKey>,
     pub(super) wants_room: Vec<StreamKey>,
     pongs: VecDeque<u64>,
+    /// How many introductions are awaited although this side accepts none in general.
+    pub(super) expected: usize,
     /// Descriptors that came and no frame has claimed yet.
     pub(crate) descriptors: VecDeque<OwnedFd>,
     pub(super) introductions: VecDeque<Introduction>,
@@ -122,6 +124,7 @@ impl State {
             credits_due: VecDeque::new(),
             wants_room: Vec::new(),
             pongs: VecDeque::new(),
+            expected: 0,
             descriptors: VecDeque::new(),
             introductions: VecDeque::new(),
             partials: Partials::default(),

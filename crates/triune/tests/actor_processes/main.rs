@@ -6,5 +6,6 @@ mod call;
 mod context;
 mod death;
 mod nested;
+mod peers;
 mod stop;
 mod support;
