@@ -13,7 +13,7 @@ use crate::containment::{self, Containment};
 use crate::entry::{ROLES, Role, fail_boot};
 use crate::exit::{exit_code, exit_now};
 use crate::fork::FORK_SERVER;
-use crate::marker::{self, Marker, Membership};
+use crate::marker::{self, LinkMark, Marker, Membership};
 use crate::{guardian, lifeline, limits, sys, tree};
 
 /// What a child knows when it begins its role: who it is, who its parent is, and its end of the link.
@@ -148,6 +148,30 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     let parent = membership.as_ref().map_or(marker.parent, |membership| membership.owner);
     let watched_parent = membership.is_none().then_some(marker.parent);
     let (nonce, system_parent) = (marker.nonce, marker.parent);
+    begin(role, Boot { link, role: role.name, name, parent, watched_parent, nonce, system_parent, orders })
+}
+
+/// Plays the role that another program, which has become this one, was asked for. Never returns.
+///
+/// It is the root of a tree of its own, for what it starts itself: the guardian of the other program would start that one.
+pub(crate) fn enter_as_program(mark: &LinkMark) -> ! {
+    sys::reset_signals();
+    let Some(role) = ROLES.iter().find(|role| role.name == mark.role) else {
+        fail_boot(&format!("this program has no role `{}`; link the crate that registers it", mark.role));
+    };
+    let link = match sys::take_socket(mark.descriptor) {
+        Ok(link) => UnixStream::from(link),
+        Err(error) => fail_boot(&format!("descriptor {} is not its link: {error}", mark.descriptor)),
+    };
+    sys::seal_descriptors();
+    limits::note_own();
+    let name = std::env::var(marker::NAME).unwrap_or_else(|_| role.name.to_owned());
+    sys::set_process_name(&format!("triune:{name}"));
+    let membership = Membership::own();
+    let system_parent = sys::parent_pid();
+    let parent = membership.as_ref().map_or(system_parent, |membership| membership.owner);
+    let watched_parent = membership.is_none().then_some(system_parent);
+    let (nonce, orders) = (0, None);
     begin(role, Boot { link, role: role.name, name, parent, watched_parent, nonce, system_parent, orders })
 }
 

@@ -49,7 +49,7 @@ static REACHED: AtomicBool = AtomicBool::new(false);
 
 /// Sends a child of triune into its role. Call it first thing in `main`; `#[triune::main]` does so.
 ///
-/// In a process that [`spawn`](crate::spawn) started, it never returns: the process plays its role and exits. In every
+/// In a process that [`spawn`](crate::spawn) started, or that another program has started as its worker, it never returns: the process plays its role and exits. In every
 /// other process it returns at once, and from then on this process may spawn. Calling it again does nothing.
 ///
 /// What stands before the call runs in every child too, except in the guardian, in a fork server and in what that one
@@ -71,6 +71,10 @@ pub fn init() {
             REACHED.store(true, Ordering::Relaxed);
             boot::enter(&marker, name)
         }
+        Identity::Program(mark) => {
+            REACHED.store(true, Ordering::Relaxed);
+            boot::enter_as_program(&mark)
+        }
         // Nobody listens any more. The program's own main must not run in its place.
         Identity::Orphan => exit_now(exit_code::PARENT_GONE),
         Identity::Foreign => {
@@ -79,13 +83,15 @@ pub fn init() {
     }
 }
 
-/// Sends a guardian and a fork server into their roles before `main`, whatever the program's own entry is.
+/// Sends a guardian, a fork server and what becomes another program into their roles before `main`, whatever the program's own entry is.
 ///
 /// A guardian blocks all signals and makes namespaces, a fork server forks: all of that needs a process of one thread, and
-/// where the program calls [`init`](crate::init) inside of a `#[tokio::main]`, there would be some by then. Every other
+/// where the program calls [`init`](crate::init) inside of a `#[tokio::main]`, there would be some by then. What becomes another
+/// program has no use for anything that this one does before. Every other
 /// process looks at one variable and goes on: its role begins where the program wants it to.
 extern "C" fn enter_early() {
-    if marker::is_of(|role| crate::guardian::is_guardian(role) || role == crate::fork::FORK_SERVER) {
+    let early = [crate::fork::FORK_SERVER, crate::program::PROGRAM];
+    if marker::is_of(|role| crate::guardian::is_guardian(role) || early.contains(&role)) {
         init_from_constructor();
     }
 }
@@ -135,7 +141,9 @@ pub(crate) fn guard(name: &str) -> Result<(), StartError> {
         return Ok(());
     }
     match marker::identify() {
-        Identity::Root => Err(StartError::new(name, StartErrorKind::EntryNotReached(None))),
+        Identity::Root | Identity::Program(_) => {
+            Err(StartError::new(name, StartErrorKind::EntryNotReached(None)))
+        }
         Identity::Orphan => exit_now(exit_code::PARENT_GONE),
         Identity::Child(..) | Identity::Foreign => {
             say("this process is a child of triune that never reached its entry, and ends here");

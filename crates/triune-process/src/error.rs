@@ -11,15 +11,28 @@ use std::time::Duration;
 
 use crate::exit::{Exit, exit_code};
 use crate::limits::{LimitsError, LimitsReport};
+use crate::program::Program;
 
 const REMEDY: &str =
     "call triune::init() first thing in main, use #[triune::main], or enable the feature auto-init";
+
+const PROGRAM_REMEDY: &str = "a Rust program calls triune::init() first thing in main, or uses #[triune::main]; any other one speaks \
+                              triune's protocol over descriptor 3 (docs/protocol.md)";
 
 /// A child could not be started. A cheap handle: clones share the cause.
 #[derive(Clone, Debug)]
 pub struct StartError {
     name: Arc<str>,
     kind: StartErrorKind,
+    /// Of a child that is another program.
+    program: Option<Arc<Other>>,
+}
+
+/// What is known of another program that did not become a child.
+#[derive(Debug)]
+struct Other {
+    program: Program,
+    stderr_tail: String,
 }
 
 /// What stood in the way of a start.
@@ -47,7 +60,7 @@ pub enum StartErrorKind {
 
 impl StartError {
     pub(crate) fn new(name: &str, kind: StartErrorKind) -> Self {
-        Self { name: Arc::from(name), kind }
+        Self { name: Arc::from(name), kind, program: None }
     }
 
     /// A child for which there was no process, or none of its descriptors, to be had.
@@ -81,6 +94,19 @@ impl StartError {
         Self::new(name, kind)
     }
 
+    /// A child that ended before it said hello, and that has no entry to miss.
+    #[must_use]
+    pub fn exited(name: &str, pid: u32, exit: Exit) -> Self {
+        Self::new(name, StartErrorKind::Exited { pid, exit })
+    }
+
+    /// The same error of a child that is another program, with the last that it wrote to standard error.
+    #[must_use]
+    pub fn of_program(mut self, program: &Program, stderr_tail: String) -> Self {
+        self.program = Some(Arc::new(Other { program: program.clone(), stderr_tail }));
+        self
+    }
+
     /// A child that did not say hello within `limit`.
     #[must_use]
     pub fn deadline(name: &str, limit: Duration) -> Self {
@@ -105,6 +131,18 @@ impl StartError {
         &self.name
     }
 
+    /// The program that was to be started, if it is another one than this.
+    #[must_use]
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_deref().map(|other| &other.program)
+    }
+
+    /// The last that such a program wrote to its standard error, as far as it was kept; empty if there is none.
+    #[must_use]
+    pub fn stderr_tail(&self) -> &str {
+        self.program.as_deref().map_or("", |other| &other.stderr_tail)
+    }
+
     /// What stood in the way.
     #[must_use]
     pub fn kind(&self) -> &StartErrorKind {
@@ -118,9 +156,53 @@ impl StartError {
     }
 }
 
+impl StartError {
+    fn fmt_of_program(&self, f: &mut fmt::Formatter<'_>, other: &Other) -> fmt::Result {
+        let (name, Other { program, stderr_tail }) = (&self.name, other);
+        match &self.kind {
+            StartErrorKind::Spawn(_) => {
+                return write!(f, "cannot start process `{name}`: `{program}` cannot be executed");
+            }
+            StartErrorKind::EntryNotReached(_) => {
+                return write!(
+                    f,
+                    "cannot start `{program}`: this program never reached triune's entry; {REMEDY}"
+                );
+            }
+            StartErrorKind::Limits(_) => {
+                return write!(f, "process `{name}`, which is `{program}`, cannot be limited as is required");
+            }
+            StartErrorKind::Exited { pid, exit } => {
+                write!(
+                    f,
+                    "process `{name}` (pid {pid}), which is `{program}`, ended while it started: {exit}"
+                )?;
+            }
+            StartErrorKind::Deadline(limit) => {
+                write!(f, "process `{name}`, which is `{program}`, did not say hello within {limit:?}")?;
+            }
+            StartErrorKind::Handshake(_) => {
+                write!(f, "process `{name}`, which is `{program}`, was refused at the handshake")?;
+            }
+        }
+        if let Some(last) = stderr_tail.lines().rev().find(|line| !line.trim().is_empty()) {
+            write!(f, ", and wrote last {last:?}")?;
+        }
+        match &self.kind {
+            // What it said tells what is wrong with it.
+            StartErrorKind::Handshake(_) => Ok(()),
+            StartErrorKind::Deadline(_) => write!(f, "; {PROGRAM_REMEDY}, or raise the boot deadline"),
+            _ => write!(f, "; {PROGRAM_REMEDY}"),
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
+        if let Some(other) = &self.program {
+            return self.fmt_of_program(f, other);
+        }
         match &self.kind {
             StartErrorKind::Spawn(_) => write!(f, "cannot start process `{name}`"),
             StartErrorKind::EntryNotReached(None) => {

@@ -48,6 +48,7 @@ mod limits;
 mod marker;
 mod output;
 mod process;
+mod program;
 mod registry;
 mod sealed;
 mod signal;
@@ -77,6 +78,7 @@ pub use limits::{
     limits_report,
 };
 pub use process::Process;
+pub use program::{PROGRAM, Program};
 pub use registry::kill_all;
 pub use sealed::Sealed;
 pub use signal::{

@@ -16,6 +16,8 @@ pub(crate) const TREE: &str = "TRIUNE_TREE";
 pub(crate) const MEMBERSHIP: &str = "TRIUNE_GUARD";
 /// For a fork server: the descriptor by which it gets its orders.
 pub(crate) const FORKS: &str = "TRIUNE_FORKS";
+/// For a program that is no copy of its parent: what to be, and where its link is (see `program`).
+pub(crate) const LINK: &str = "TRIUNE_LINK";
 const VERSION: &str = "1";
 
 /// What a parent tells its child about itself, as the value of `TRIUNE_CHILD`: `version:role:parent pid:nonce`.
@@ -37,6 +39,8 @@ pub(crate) enum Identity {
     Child(Marker, String),
     /// Started by `spawn`, by a parent that has gone since.
     Orphan,
+    /// Another program than its parent, to play a role.
+    Program(LinkMark),
     /// Started by `spawn` of a triune that speaks of roles in another way.
     Foreign,
 }
@@ -100,6 +104,34 @@ impl Membership {
     }
 }
 
+/// What a program is told that is to play a role, as the value of `TRIUNE_LINK`: `role:descriptor:inode`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LinkMark {
+    pub(crate) role: String,
+    pub(crate) descriptor: i32,
+    /// That of the socket, which nobody else has at this descriptor: what the program starts inherits the variable.
+    pub(crate) inode: u64,
+}
+
+impl LinkMark {
+    pub(crate) fn encode(&self) -> String {
+        let Self { role, descriptor, inode } = self;
+        format!("{role}:{descriptor}:{inode}")
+    }
+
+    pub(crate) fn decode(text: &str) -> Option<Self> {
+        let (rest, inode) = text.rsplit_once(':')?;
+        let (role, descriptor) = rest.rsplit_once(':')?;
+        Some(Self { role: role.to_owned(), descriptor: descriptor.parse().ok()?, inode: inode.parse().ok()? })
+    }
+
+    /// That of this process, if it is meant for it.
+    fn own() -> Option<Self> {
+        let mark = std::env::var(LINK).ok().as_deref().and_then(Self::decode)?;
+        (sys::inode_of_socket(mark.descriptor) == Some(mark.inode)).then_some(mark)
+    }
+}
+
 /// Whether the environment asks for a role of which `wanted` says yes. Cheap; whether it is meant for this process, only
 /// [`identify`] tells.
 pub(crate) fn is_of(wanted: impl FnOnce(&str) -> bool) -> bool {
@@ -118,18 +150,21 @@ pub(crate) fn first_argument(name: &str) -> OsString {
 
 /// Finds out what this process is.
 pub(crate) fn identify() -> Identity {
-    let (Some(marker), Ok(name)) = (std::env::var_os(CHILD), std::env::var(NAME)) else {
-        return Identity::Root;
-    };
+    child().or_else(|| LinkMark::own().map(Identity::Program)).unwrap_or(Identity::Root)
+}
+
+/// What this process is, if it is this program once more.
+fn child() -> Option<Identity> {
+    let (marker, name) = (std::env::var_os(CHILD)?, std::env::var(NAME).ok()?);
     // A shell or a debugger below a child inherits the variables, and has a first argument of its own.
     if sys::first_argument().is_none_or(|first| first.as_bytes() != first_argument(&name).as_bytes()) {
-        return Identity::Root;
+        return None;
     }
-    match marker.to_str().and_then(Marker::decode) {
+    Some(match marker.to_str().and_then(Marker::decode) {
         Some(marker) if marker.parent == sys::parent_pid() => Identity::Child(marker, name),
         Some(_) => Identity::Orphan,
         None => Identity::Foreign,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::adopt::Orphan;
@@ -63,14 +64,15 @@ async fn start_by_ourselves(spec: Spec) -> io::Result<(Process, UnixStream)> {
 }
 
 fn start_blocking(spec: Spec) -> io::Result<(Process, UnixStream)> {
-    let env = spec.environment();
-    let Spec { role, name, folder, stdio, .. } = spec;
+    let (env, args) = (spec.environment(), spec.arguments());
+    let folder = spec.folder().map(Path::to_owned);
+    let Spec { role, name, stdio, .. } = spec;
     let (ours, theirs) = UnixStream::pair()?;
     let (outputs, stdout, stderr) = Outputs::open(stdio, &name)?;
     let marker = Marker { role: role.to_owned(), parent: std::process::id(), nonce: tree::random() };
     let streams = Streams { stdin: theirs.into(), stdout, stderr, forks: None };
-    let child =
-        Plan { name: &name, marker, membership: None, env, folder: folder.as_deref(), streams }.start()?;
+    let child = Plan { name: &name, marker, membership: None, env, args, folder: folder.as_deref(), streams }
+        .start()?;
     let pid = child.id();
     // On this thread, at once: nobody reaps this child before its handle is open, so the number is still its own.
     let pidfd = match sys::open_process(pid) {

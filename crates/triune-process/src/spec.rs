@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::program::Program;
 use crate::stdio::Stdio;
 use crate::tree;
 
@@ -24,6 +25,7 @@ pub struct Spec {
     pub(crate) name: String,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) folder: Option<PathBuf>,
+    pub(crate) program: Option<Program>,
     pub(crate) stdio: Stdio,
     pub(crate) limits: Limits,
     pub(crate) grace: Duration,
@@ -37,6 +39,7 @@ impl Spec {
             name: name.into(),
             env: Vec::new(),
             folder: None,
+            program: None,
             stdio: Stdio::new(),
             limits: Limits::new(),
             grace: GRACE,
@@ -44,7 +47,7 @@ impl Spec {
     }
 
     /// Sets an environment variable for the child. The variables of triune itself (`TRIUNE_CHILD`, `TRIUNE_NAME`,
-    /// `TRIUNE_TREE`, `TRIUNE_GUARD`, `TRIUNE_FORKS`) cannot be set.
+    /// `TRIUNE_TREE`, `TRIUNE_GUARD`, `TRIUNE_FORKS`, `TRIUNE_LINK`) cannot be set.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
         self
@@ -59,6 +62,13 @@ impl Spec {
     /// The child's current folder, instead of that of its owner. It must exist at the start.
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
+        self
+    }
+
+    /// The program that the child's role becomes by [`Boot::execute`](crate::Boot::execute): its environment is that of the program, and
+    /// its current folder, if the program has one of its own.
+    pub fn program(mut self, program: Program) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -83,6 +93,9 @@ impl Spec {
     /// The whole environment of the child, as `KEY=value`.
     pub(crate) fn environment(&self) -> Vec<OsString> {
         let mut env = tree::environment();
+        if let Some(program) = &self.program {
+            program.change(&mut env);
+        }
         for (key, value) in self.own_variables() {
             let mut entry = key;
             entry.push("=");
@@ -101,6 +114,16 @@ impl Spec {
             entry
         });
         entries.collect()
+    }
+
+    /// What the child is told behind its name: the command line of its program.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        self.program.as_ref().map(Program::command_line).unwrap_or_default()
+    }
+
+    /// Its current folder, if it is not that of this process.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.program.as_ref().and_then(Program::folder).or(self.folder.as_deref())
     }
 
     fn own_variables(&self) -> impl Iterator<Item = (OsString, OsString)> {

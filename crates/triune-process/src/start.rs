@@ -36,6 +36,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) membership: Option<Membership>,
     /// Its whole environment, as `KEY=value`; the marks are added.
     pub(crate) env: Vec<OsString>,
+    /// What follows its first argument, which is its name.
+    pub(crate) args: Vec<OsString>,
     /// Its current folder, instead of that of this process.
     pub(crate) folder: Option<&'a Path>,
     pub(crate) streams: Streams,
@@ -47,12 +49,12 @@ impl Plan<'_> {
     /// Everything here must stay on the `posix_spawn` path of the standard library: no `pre_exec`, no user or group, an
     /// absolute program. The test `every_start_takes_the_vfork_path` looks at the system calls.
     pub(crate) fn start(self) -> io::Result<std::process::Child> {
-        let Self { name, marker, membership, env, folder, streams } = self;
+        let Self { name, marker, membership, env, args, folder, streams } = self;
         let Streams { stdin, stdout, stderr, forks } = streams;
         let forks = forks.map(|forks| sys::inheritable_copy(forks.as_fd())).transpose()?;
         #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
         let mut command = Command::new(sys::program()?);
-        command.arg0(marker::first_argument(name)).env_clear();
+        command.arg0(marker::first_argument(name)).args(args).env_clear();
         for entry in env {
             // As the C library does: a name has at least one byte.
             let bytes = entry.into_vec();
@@ -67,6 +69,7 @@ impl Plan<'_> {
             .env(marker::TREE, tree::tree_cookie())
             .env_remove(marker::MEMBERSHIP)
             .env_remove(marker::FORKS)
+            .env_remove(marker::LINK)
             .envs(membership.map(|membership| (marker::MEMBERSHIP, membership.encode())))
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::from(stdout))

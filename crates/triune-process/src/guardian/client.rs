@@ -196,7 +196,9 @@ fn start(level: Containment) -> io::Result<Result<(Connection, Child), Unready>>
     let streams =
         Streams { stdin: theirs, stdout: sys::open_null()?, stderr: sys::copy_of_stderr()?, forks: None };
     let env = tree::environment();
-    let mut child = Plan { name: ROLE, marker, membership: None, env, folder: None, streams }.start()?;
+    let mut child =
+        Plan { name: ROLE, marker, membership: None, env, args: Vec::new(), folder: None, streams }
+            .start()?;
     if says_hello(&socket) {
         let pid = child.id();
         return Ok(Ok((Connection { socket, pid, id, over: SetOnce::new() }, child)));

@@ -62,6 +62,8 @@ pub(crate) struct Order {
     pub(crate) forks: bool,
     pub(crate) role: String,
     pub(crate) name: String,
+    /// What follows its first argument.
+    pub(crate) args: Vec<OsString>,
     /// The whole environment, as `KEY=value`; for a fork server, what differs from its own.
     pub(crate) env: Vec<OsString>,
 }
@@ -137,8 +139,11 @@ impl Order {
         bytes.extend(self.parent.to_le_bytes());
         bytes.extend(millis(self.grace));
         bytes.push(u8::from(self.forks));
+        // More do not fit into a request.
+        bytes.extend(u32::try_from(self.args.len()).unwrap_or(u32::MAX).to_le_bytes());
         let texts = [OsStr::new(&self.role), OsStr::new(&self.name)];
-        for text in texts.into_iter().chain(self.env.iter().map(OsString::as_os_str)) {
+        let lists = self.args.iter().chain(&self.env).map(OsString::as_os_str);
+        for text in texts.into_iter().chain(lists) {
             bytes.extend(text.as_bytes());
             bytes.push(0);
         }
@@ -149,16 +154,22 @@ impl Order {
         let (parent, bytes) = bytes.split_first_chunk()?;
         let (grace, bytes) = bytes.split_first_chunk()?;
         let (forks, bytes) = bytes.split_first()?;
+        let (args, bytes) = bytes.split_first_chunk()?;
         let mut texts = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0);
         let mut text = || Some(std::str::from_utf8(texts.next()?).ok()?.to_owned());
+        let (role, name) = (text()?, text()?);
+        let mut texts = texts.map(|text| OsString::from_vec(text.to_vec()));
+        // Not reserved: the number may be made up.
+        let args = (0..u32::from_le_bytes(*args)).map(|_| texts.next()).collect::<Option<_>>()?;
         Some(Self {
             owner: u64::from_le_bytes(*owner),
             parent: u32::from_le_bytes(*parent),
             grace: Duration::from_millis(u64::from_le_bytes(*grace)),
             forks: *forks != 0,
-            role: text()?,
-            name: text()?,
-            env: texts.map(|entry| OsString::from_vec(entry.to_vec())).collect(),
+            role,
+            name,
+            args,
+            env: texts.collect(),
         })
     }
 }

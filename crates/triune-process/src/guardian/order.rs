@@ -18,6 +18,7 @@ use crate::adopt::Orphan;
 use crate::child::{Child, Reaper};
 use crate::output::Outputs;
 use crate::process::{Owned, Process};
+use crate::program::Program;
 use crate::spec::Spec;
 use crate::{registry, sys};
 
@@ -114,8 +115,10 @@ async fn open() -> io::Result<Option<Way>> {
 pub(crate) fn check(spec: &Spec) -> io::Result<()> {
     let nul = |text: &OsString| text.as_bytes().contains(&0);
     let variables = spec.env.iter().any(|(key, value)| nul(key) || nul(value));
-    if variables || spec.name.contains('\0') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a name or a variable holds a zero byte"));
+    let program = spec.program.as_ref().is_some_and(Program::holds_zero);
+    if variables || program || spec.name.contains('\0') {
+        let what = "a name, an argument or a variable holds a zero byte";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
     Ok(())
 }
@@ -123,7 +126,8 @@ pub(crate) fn check(spec: &Spec) -> io::Result<()> {
 /// What to ask for.
 pub(crate) fn order(spec: &Spec, owner: u64, env: Vec<OsString>, forks: bool) -> Order {
     let (role, name) = (spec.role.to_owned(), spec.name.clone());
-    Order { owner, parent: std::process::id(), grace: spec.grace, forks, role, name, env }
+    let args = spec.arguments();
+    Order { owner, parent: std::process::id(), grace: spec.grace, forks, role, name, args, env }
 }
 
 /// Sends one order, and waits until the guardian has the child. `forks` is what a fork server gets its orders by.
@@ -141,7 +145,7 @@ pub(crate) async fn attempt(
     let (link, their_link) = UnixStream::pair()?;
     let (channel, their_channel) = sys::message_pair()?;
     let (outputs, stdout, stderr) = Outputs::open(spec.stdio, &spec.name)?;
-    let folder = sys::open_folder(spec.folder.as_deref().unwrap_or(".".as_ref()))?;
+    let folder = sys::open_folder(spec.folder().unwrap_or(".".as_ref()))?;
     let mut request = Request::Spawn(order).encode();
     if request.len() > MAX_REQUEST {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));

@@ -95,7 +95,7 @@ fn outer_guard(boot: Boot) -> io::Result<u8> {
     let env = tree::environment();
     let owner = std::process::id();
     let membership = Some(Membership { owner, requests: -1, level: Containment::Hard, guardian: nonce });
-    let plan = Plan { name: ROLE, marker, membership, env, folder: None, streams };
+    let plan = Plan { name: ROLE, marker, membership, env, args: Vec::new(), folder: None, streams };
     // From now on nothing but SIGKILL ends this process, and the death of it ends the inner one.
     let _signals = sys::hear_of_children_only()?;
     let mut inner = plan.start()?;

@@ -214,7 +214,7 @@ impl Guardian {
             return Err((channel, io::Error::from_raw_os_error(libc::ESHUTDOWN)));
         }
         let mark = tree::random();
-        let Order { owner, parent, grace, role, name, env, forks: _ } = order;
+        let Order { owner, parent, grace, role, name, args, env, forks: _ } = order;
         let (requests, theirs) = match sys::message_pair() {
             Ok((ours, theirs)) => match sys::inheritable_copy(theirs.as_fd()) {
                 Ok(theirs) => (ours, theirs),
@@ -225,7 +225,8 @@ impl Guardian {
         let membership =
             Membership { owner: parent, requests: theirs.as_raw_fd(), level: self.level, guardian: self.id };
         let marker = Marker { role, parent: std::process::id(), nonce: mark };
-        let plan = Plan { name: &name, marker, membership: Some(membership), env, folder: None, streams };
+        let plan =
+            Plan { name: &name, marker, membership: Some(membership), env, args, folder: None, streams };
         let started = sys::enter_folder(folder.as_fd()).and_then(|()| plan.start());
         // A folder that somebody wants to remove or unmount must not be held by us.
         let _root_exists = std::env::set_current_dir("/");

@@ -52,6 +52,18 @@ pub(crate) fn apply_own() -> Result<(), String> {
     Ok(())
 }
 
+/// Notes what this process, another program than its parent, has had put on it before it was executed.
+pub(crate) fn note_own() {
+    let variable = |key| std::env::var(key).ok().filter(|text| !text.is_empty());
+    let limits = variable(text::VARIABLE).as_deref().and_then(text::decode);
+    let report = variable(text::REPORT_VARIABLE).as_deref().and_then(text::decode_report);
+    if let (Some(limits), Some(report)) = (limits, report) {
+        let seconds = limits.counted(Resource::CpuTime).filter(|_| limits.cpu_time_per_job);
+        // The entry is passed once.
+        let _once = OWN.set(Own { limits, report, per_job: seconds.map(Duration::from_secs) });
+    }
+}
+
 /// The limits that this process was started with.
 pub(super) fn own_limits() -> Option<&'static Limits> {
     OWN.get().map(|own| &own.limits)

@@ -21,11 +21,12 @@ mod builder;
 mod report;
 mod text;
 
-pub(crate) use apply::apply_own;
+pub(crate) use apply::{apply_own, note_own};
 pub use apply::{begin_cpu_time, limits_report};
 pub(crate) use builder::Resource;
 pub use builder::{Enforce, Limits};
 pub use report::{Enforcement, Limit, LimitStatus, LimitsError, LimitsReport};
+pub(crate) use text::REPORT_VARIABLE;
 
 #[cfg(test)]
 mod tests;

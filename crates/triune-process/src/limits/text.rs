@@ -12,6 +12,9 @@ use super::report::{Enforcement, Limit, LimitsReport};
 
 pub(super) const VARIABLE: &str = "TRIUNE_LIMITS";
 
+/// What came of them, for a program that has not put them on itself.
+pub(crate) const REPORT_VARIABLE: &str = "TRIUNE_LIMITS_REPORT";
+
 const READ: &str = "read";
 const WRITE: &str = "write";
 const PER_JOB: &str = "per-job";

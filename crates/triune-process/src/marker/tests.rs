@@ -28,6 +28,17 @@ fn other_versions_and_garbage_are_not_markers() {
 }
 
 #[test]
+fn a_link_mark_is_read_back_and_what_is_made_up_is_none() {
+    for role in ["worker", "a:b", ""] {
+        let mark = LinkMark { role: role.to_owned(), descriptor: 3, inode: u64::MAX };
+        assert_eq!(LinkMark::decode(&mark.encode()), Some(mark));
+    }
+    for text in ["", "3", "3:7", "worker:x:7", "worker:3:", "worker:3:-1", "worker:3"] {
+        assert_eq!(LinkMark::decode(text).filter(|mark| mark.role == "worker"), None, "{text}");
+    }
+}
+
+#[test]
 fn an_ordinary_process_is_a_root() {
     assert!(matches!(identify(), Identity::Root));
 }

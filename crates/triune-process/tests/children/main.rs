@@ -8,6 +8,7 @@ mod many;
 mod outlaws;
 mod output;
 mod parent_gone;
+mod program;
 mod signals;
 mod start;
 mod stopped_guardian;

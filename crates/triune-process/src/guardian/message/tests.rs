@@ -10,6 +10,7 @@ fn order() -> Order {
         forks: true,
         role: "actor".to_owned(),
         name: "/a/b".to_owned(),
+        args: vec![OsString::from("program"), OsString::new()],
         env: vec![OsString::from("A=1"), OsString::from_vec(b"B=\xff\xfe".to_vec()), OsString::new()],
     }
 }
@@ -51,6 +52,14 @@ fn an_order_without_environment_is_one() {
         Request::decode(&Request::Spawn(order).encode()),
         Some(Request::Spawn(Order { env: Vec::new(), ..self::order() }))
     );
+}
+
+#[test]
+fn an_order_that_promises_more_arguments_than_it_has_is_none() {
+    let mut request = Request::Spawn(Order { env: Vec::new(), ..order() }).encode();
+    let count = 1 + 8 + 4 + 8 + 1;
+    request[count..count + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(Request::decode(&request), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -134,6 +134,29 @@ pub(crate) fn take_socket(number: i32) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open, and nothing in this process owns it: the guardian left it open for us.
     unsafe { rustix::io::close(number) };
     Ok(own)
+}
+
+/// Leaves a copy of the link, at a fixed descriptor, to the program that this process becomes next. Gives the descriptor, and the
+/// number by which the socket is known.
+pub(crate) fn leave_to_program(link: BorrowedFd<'_>) -> io::Result<(i32, u64)> {
+    const LINK: i32 = 3;
+    let inode = rustix::fs::fstat(link)?.st_ino;
+    // SAFETY: the call takes integers. Whatever had the number in this process is closed by it, which nobody lives to see:
+    // the process becomes another program next, or ends.
+    if unsafe { libc::dup2(link.as_raw_fd(), LINK) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made just now, and the borrow ends with this call.
+    let copy = unsafe { BorrowedFd::borrow_raw(LINK) };
+    // It may have been the link itself.
+    rustix::io::fcntl_setfd(copy, rustix::io::FdFlags::empty())?;
+    Ok((LINK, inode))
+}
+
+/// The number by which the system knows the socket at a descriptor of this process. `None` if there is none.
+pub(crate) fn inode_of_socket(descriptor: i32) -> Option<u64> {
+    let target = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// A copy that everything which this process starts inherits.

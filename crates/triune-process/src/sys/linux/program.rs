@@ -29,6 +29,16 @@ pub(crate) fn first_argument() -> Option<OsString> {
     Some(OsString::from_vec(start))
 }
 
+/// The arguments of this process, the first one included. As above; empty if there is no `/proc`.
+pub(crate) fn arguments() -> Vec<OsString> {
+    let mut line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    // Each ends with a zero byte, also an empty one.
+    if line.pop().is_none() {
+        return Vec::new();
+    }
+    line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
 /// When a process started, in clock ticks since boot: with the pid it names a process for as long as the machine is up.
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -1,0 +1,176 @@
+//! Another program as a child of this one.
+//!
+//! Every child begins as this program, in a role of its own; one of these roles *becomes* another program
+//! ([`Boot::execute`]). What makes it a child stays over `exec`, whatever language the program is written in: its parent, its process
+//! group, the bond of its life to that of the guardian, the limits that it has put on itself, the mark in its environment
+//! by which what it leaves behind is found. So nothing else in this crate has to know of other programs.
+//!
+//! The program finds the link to its owner at descriptor 3, and everything else above the standard ones is closed. The variable
+//! `TRIUNE_LINK` says so: `role:descriptor:inode`. One of triune's goes into that role when it reaches its entry; any other one
+//! speaks the protocol by itself (`docs/protocol.md`). What such a program starts inherits the variable, but not the socket with
+//! this inode at this descriptor, so it does not take itself for the child.
+//!
+//! Invariant: a program is executed as it is named, with its arguments as they are. No shell reads them.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+use crate::boot::Boot;
+use crate::marker::{self, LinkMark};
+use crate::{limits, sys};
+
+/// The role of a child that becomes another program. Whoever knows what is to be said on the link if that fails registers it.
+pub const PROGRAM: &str = "program";
+
+/// Another program, to be started with these arguments and this environment: like `std::process::Command`, but a value, from which
+/// any number of processes is started.
+///
+/// A path with a slash in it is looked up in the current folder of this process, whatever
+/// [`current_dir`](Self::current_dir) says; a name without one in the `PATH` of the program's own environment. No shell is involved.
+///
+/// ```
+/// use triune_process::Program;
+///
+/// let program = Program::new("python3").arg("worker.py").env("PYTHONUNBUFFERED", "1");
+/// assert_eq!(program.to_string(), "python3 worker.py");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a program is only described here; give it to somebody who starts it"]
+pub struct Program {
+    path: OsString,
+    args: Vec<OsString>,
+    clears_env: bool,
+    /// What is set, and (`None`) what is removed, in the order in which it was said.
+    env: Vec<(OsString, Option<OsString>)>,
+    folder: Option<PathBuf>,
+}
+
+impl Program {
+    /// The program at this path or of this name, without arguments.
+    pub fn new(path: impl Into<OsString>) -> Self {
+        Self { path: path.into(), args: Vec::new(), clears_env: false, env: Vec::new(), folder: None }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of its environment, which is otherwise that of this process at the start. Those of triune itself
+    /// (`TRIUNE_...`) cannot be set.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Sets several variables, as [`env`](Self::env) does.
+    pub fn envs<K: Into<OsString>, V: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.env.extend(variables.into_iter().map(|(key, value)| (key.into(), Some(value.into()))));
+        self
+    }
+
+    /// Removes a variable from its environment.
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), None));
+        self
+    }
+
+    /// Begins with an empty environment, for instance to keep secrets of this process from the program. What was set before is
+    /// forgotten. The variables of triune itself are there all the same.
+    pub fn env_clear(mut self) -> Self {
+        self.clears_env = true;
+        self.env.clear();
+        self
+    }
+
+    /// Its current folder, instead of that of this process. It must exist at the start.
+    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// What the child executes: the program and its arguments.
+    pub(crate) fn command_line(&self) -> Vec<OsString> {
+        // Without a current folder of ours, a relative path leads nowhere anyway.
+        let is_path = self.path.as_bytes().contains(&b'/');
+        let absolute = is_path.then(|| std::path::absolute(&self.path).ok()).flatten();
+        let program = absolute.map_or_else(|| self.path.clone(), PathBuf::into_os_string);
+        std::iter::once(program).chain(self.args.iter().cloned()).collect()
+    }
+
+    /// Changes an environment, given as `KEY=value`, into that of the program.
+    pub(crate) fn change(&self, env: &mut Vec<OsString>) {
+        if self.clears_env {
+            env.clear();
+        }
+        for (key, value) in &self.env {
+            let mut entry = key.clone();
+            entry.push("=");
+            env.retain(|other| !other.as_bytes().starts_with(entry.as_bytes()));
+            if let Some(value) = value {
+                entry.push(value);
+                env.push(entry);
+            }
+        }
+    }
+
+    /// What would end a text too early, or be cut off by the system.
+    pub(crate) fn holds_zero(&self) -> bool {
+        let nul = |text: &OsStr| text.as_bytes().contains(&0);
+        let variable =
+            |(key, value): &(OsString, Option<OsString>)| nul(key) || value.as_deref().is_some_and(nul);
+        nul(&self.path) || self.args.iter().any(|arg| nul(arg)) || self.env.iter().any(variable)
+    }
+}
+
+impl fmt::Display for Program {
+    /// Path and arguments with spaces in between, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", arg.display()))
+    }
+}
+
+impl Boot {
+    /// Becomes the [`Program`] that this process was started for, to play `role` there. Returns only if it cannot be
+    /// executed.
+    pub fn execute(&self, role: &str) -> io::Error {
+        let mut arguments = sys::arguments().into_iter().skip(1);
+        let Some(program) = arguments.next() else {
+            return io::Error::new(io::ErrorKind::InvalidInput, "this process was started for no program");
+        };
+        let mark = match sys::leave_to_program(self.link().as_fd()) {
+            Ok((descriptor, inode)) => LinkMark { role: role.to_owned(), descriptor, inode },
+            Err(error) => return error,
+        };
+        #[expect(clippy::disallowed_methods, reason = "this process becomes the program: nothing is started")]
+        let mut command = std::process::Command::new(program);
+        command.args(arguments).env(marker::LINK, mark.encode());
+        if let Some(report) = limits::limits_report() {
+            command.env(limits::REPORT_VARIABLE, report.encode());
+        }
+        command.exec()
+    }
+}
+
+#[cfg(test)]
+mod tests;
