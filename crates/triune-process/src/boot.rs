@@ -104,6 +104,21 @@ impl Boot {
     ) -> io::Result<()> {
         self.watch_parent(move || lifeline::exit_after(grace, on_gone))
     }
+
+    /// Ends this process at once when its parent is gone, whatever it is doing. For a process that its parent has started
+    /// with no [`orphan_grace`](crate::Spec::orphan_grace).
+    ///
+    /// Where there is a guardian, that one does it, and this call does nothing: the process stays one of a single thread,
+    /// which starts and dies faster. Elsewhere it is [`exit_with_parent`](Self::exit_with_parent).
+    ///
+    /// # Errors
+    /// As [`exit_with_parent`](Self::exit_with_parent).
+    pub fn die_with_parent(&self) -> io::Result<()> {
+        match self.watched_parent {
+            None => Ok(()),
+            Some(_) => self.exit_with_parent(Duration::ZERO, || ()),
+        }
+    }
 }
 
 impl fmt::Debug for Boot {

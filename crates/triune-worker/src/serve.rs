@@ -1,7 +1,7 @@
 //! The worker's side: a blocking loop on the main thread, one job at a time.
 //!
 //! Owns: the role, the loop, and what becomes of a panic. Does not own: the call itself (`call`), nor the watch over the
-//! parent, which is a thread of `triune-process` that a busy job cannot delay.
+//! parent, which is up to `triune-process`: a busy job cannot delay it.
 //!
 //! Invariants:
 //! 1. Every job gets exactly one answer, also one that panics or whose result cannot be sent.
@@ -9,7 +9,6 @@
 
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use linkme::distributed_slice;
 use triune_ipc::blocking::{BlockingCall, Server};
@@ -108,7 +107,7 @@ fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
 }
 
 fn watch_parent(boot: &Boot) -> Result<(), u8> {
-    let watch = boot.exit_with_parent(Duration::ZERO, || {});
+    let watch = boot.die_with_parent();
     watch.map_err(|error| complain(boot.name(), &format!("cannot watch its parent: {error}")))
 }
 

@@ -44,43 +44,61 @@ pub(crate) async fn supervise(pool: Arc<PoolCore>, worker: Arc<Worker>) {
 ///
 /// As [`supervise`].
 async fn live(pool: &Arc<PoolCore>, worker: &Worker) {
-    let end = match launch::start(pool, worker).await {
-        Ok((connection, driver)) => {
-            worker.set_connection(Ok(connection.clone()));
-            if !pool.started(worker) {
-                connection.process.kill();
-            }
-            Some(serve(pool, worker, &connection, driver).await)
-        }
+    let (connection, driver) = match launch::start(pool, worker).await {
+        Ok(started) => started,
         Err(failure) => {
             worker.set_connection(Err(failure));
-            None
+            pool.bury(worker);
+            return worker.set_end(None);
         }
     };
+    worker.set_connection(Ok(connection.clone()));
+    if !pool.started(worker) {
+        connection.process.kill();
+    }
+    let mut driver = Some(driver);
+    let end = serve(pool, worker, &connection, &mut driver).await;
     pool.bury(worker);
-    worker.set_end(end);
+    worker.set_end(Some(end));
+    // Whoever waits for the end goes on before the link is given back.
+    tokio::task::yield_now().await;
 }
 
+/// The driver is taken if nobody wants anything of the worker any more.
+///
 /// # Cancel safety
 ///
 /// Dropping it kills the process.
-async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut driver: Driver) -> End {
+async fn serve(
+    pool: &PoolCore,
+    worker: &Worker,
+    connection: &Connection,
+    driver: &mut Option<Driver>,
+) -> End {
     let Connection { process, link } = connection;
-    let link_end = {
-        let mut drive = pin!(driver.drive());
-        let mut idle = pin!(watch_idle(pool, worker));
-        tokio::select! {
-            biased;
-            end = &mut drive => end,
-            // What it wrote before it died is in the socket: the last answer is not lost.
-            _exit = process.wait() => timeout(DRAIN, drive).await.unwrap_or(LinkEnd::Eof),
-            never = &mut idle => match never {},
+    let link_end = match driver {
+        Some(driver) => {
+            let mut drive = pin!(driver.drive());
+            let mut idle = pin!(watch_idle(pool, worker));
+            tokio::select! {
+                biased;
+                end = &mut drive => Some(end),
+                () = worker.doomed() => None,
+                // What it wrote before it died is in the socket: the last answer is not lost.
+                _exit = process.wait() => Some(timeout(DRAIN, drive).await.unwrap_or(LinkEnd::Eof)),
+                never = &mut idle => match never {},
+            }
         }
+        None => None,
     };
+    if link_end.is_none() {
+        // It is killed already. So its death is not told by its link as well, which would wake us once more.
+        drop(driver.take());
+    }
     let was_asked_to_leave = pool.is_leaving(worker);
     pool.condemn(worker, None);
     let (exit, lived_on) = match link_end {
-        LinkEnd::Goodbye => (leave(pool, process, worker.doomed(), PoolCore::lost_idle).await, false),
+        Some(LinkEnd::Goodbye) => (leave(pool, process, worker.doomed(), PoolCore::lost_idle).await, false),
         // The end of a process closes its link a moment before it is known as an end.
         _ => match timeout(DRAIN, process.wait()).await {
             Ok(exit) => {
@@ -98,10 +116,14 @@ async fn serve(pool: &PoolCore, worker: &Worker, connection: &Connection, mut dr
             }
         },
     };
-    tracing::debug!(name = worker.name, pid = process.pid(), %exit, link = %link_end, "worker ended");
+    let (name, pid) = (&worker.name, process.pid());
+    tracing::debug!(name, pid, %exit, link = link_end.map(tracing::field::display), "worker ended");
     // The job is the last thing that is written to a worker.
-    let end = End { exit, left_unread: driver.left_unread(), lived_on };
-    link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
+    let left_unread = driver.as_ref().is_some_and(Driver::left_unread);
+    let end = End { exit, left_unread, lived_on };
+    if driver.is_some() {
+        link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
+    }
     // Its callers know. Whoever waits for its end waits for what it has started, too.
     process.wait_gone().await;
     end

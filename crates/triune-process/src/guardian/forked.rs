@@ -19,7 +19,7 @@ impl Guardian {
             Ok(listed) => listed,
             Err(answer) => return refuse(&channel, &answer),
         };
-        let (requests, theirs) = match sys::message_pair() {
+        let (requests, theirs) = match sys::request_pair() {
             Ok(pair) => pair,
             Err(error) => return refuse(&channel, &Answer::failed(&error)),
         };

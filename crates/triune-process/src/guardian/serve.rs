@@ -32,6 +32,7 @@ pub(super) struct Guardian {
     /// Tells what this guardian has started from what another one has.
     id: u64,
     pub(super) depth: usize,
+    children: sys::ChildList,
     /// Since when there is nothing to do.
     idle: Instant,
     /// The time of the last look at everything.
@@ -66,6 +67,7 @@ impl Guardian {
             level,
             id,
             depth: sys::namespace_depth(),
+            children: sys::ChildList::open(),
             idle: Instant::now(),
             settled: Instant::now(),
             look: false,
@@ -215,7 +217,7 @@ impl Guardian {
         }
         let mark = tree::random();
         let Order { owner, parent, grace, role, name, args, env, forks: _ } = order;
-        let (requests, theirs) = match sys::message_pair() {
+        let (requests, theirs) = match sys::request_pair() {
             Ok((ours, theirs)) => match sys::inheritable_copy(theirs.as_fd()) {
                 Ok(theirs) => (ours, theirs),
                 Err(error) => return Err((channel, error)),
@@ -301,7 +303,7 @@ impl Guardian {
         if !self.look && !self.wards.values().any(Ward::has_ended) {
             return;
         }
-        let strays = self.strays.kill(&self.wards, self.depth);
+        let strays = self.strays.kill(&self.wards, &mut self.children, self.depth);
         // Level by level: an owner is swept when the last of its own is.
         while self.remove_swept(&strays, now) {}
         for ward in self.wards.values_mut() {

@@ -34,10 +34,15 @@ pub(super) struct Strays {
 
 impl Strays {
     /// Looks for strays, and kills those that no living child answers for.
-    pub(super) fn kill(&self, wards: &BTreeMap<u64, Ward>, depth: usize) -> Self {
+    pub(super) fn kill(
+        &self,
+        wards: &BTreeMap<u64, Ward>,
+        children: &mut sys::ChildList,
+        depth: usize,
+    ) -> Self {
         let mut found = Self::default();
         let is_ward = |listed: u32| wards.values().any(|ward| ward.listed == listed && !ward.has_ended());
-        let Some(strays) = sys::living_children(depth, is_ward) else {
+        let Some(strays) = children.living(depth, is_ward) else {
             // One has just died, and its children are ours in a moment. The end of it wakes us.
             return Self { unsettled: true, changing: self.changing, ..found };
         };

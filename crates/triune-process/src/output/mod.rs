@@ -70,10 +70,10 @@ impl Outputs {
 /// How long the end of the program waits until everything is passed on.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Waits until the relay has passed on what children that have ended have written.
+/// Waits until the relay has passed on what children that have ended have written, and lets it go.
 pub(crate) fn flush() {
     let until = Instant::now() + FLUSH;
-    while relay::is_busy() && Instant::now() < until {
+    while !relay::dismiss() && Instant::now() < until {
         std::thread::park_timeout(Duration::from_micros(200));
     }
 }

@@ -14,6 +14,7 @@ mod spawn;
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 pub(crate) use greet::end_now;
@@ -61,7 +62,8 @@ pub(crate) async fn start(
     let setup = Setup::of(&pool.settings);
     let mark = if setup.is_some() { setup::COMES } else { setup::COMES_NOT };
     let spec = pool.limited.put_on(Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark));
-    let spec = spec.stdio(pool.settings.stdio);
+    // Nobody is left who could want its results.
+    let spec = spec.stdio(pool.settings.stdio).orphan_grace(Duration::ZERO);
     let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
     let greeted = async {
         let (link, mut driver) = greet::shake_hands(&process, stream, worker.doomed()).await?;

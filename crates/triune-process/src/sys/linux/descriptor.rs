@@ -51,6 +51,13 @@ pub(crate) fn message_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?)
 }
 
+/// The same where the end of one side is no event for the other. So the guardian is not woken twice by each death, once of
+/// them by a process that has not yet ended and would have to wait for it.
+pub(crate) fn request_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
+    Ok(rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?)
+}
+
 /// Gives a socket a name that shows in `/proc/net/unix`. No file is made of it.
 pub(crate) fn name_socket(socket: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let address = rustix::net::SocketAddrUnix::new_abstract_name(name.as_bytes())?;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 /// How much of an environment is read at most.
 const ENOUGH: u64 = 4 * 1024 * 1024;
@@ -17,20 +18,46 @@ pub(crate) struct ChildEntry {
     pub(crate) listed: u32,
 }
 
-/// The children of this process that have not ended, but for those that `is_known` (by their numbers in `/proc`). This
-/// process must have one thread only.
-///
-/// `None` if one of them has ended while we looked: what it has left may not be in the list. Its end is yet to be told.
-///
-/// `depth` is that of [`namespace_depth`].
-pub(crate) fn living_children(depth: usize, is_known: impl Fn(u32) -> bool) -> Option<Vec<ChildEntry>> {
-    let listed: Vec<u32> = match fs::read_to_string("/proc/thread-self/children") {
-        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
-        // A kernel without CONFIG_PROC_CHILDREN.
-        Err(_) => children_by_scan(),
-    };
-    let unknown = listed.into_iter().filter(|listed| !is_known(*listed));
-    unknown.map(|listed| living(listed, depth)).collect()
+/// The list of the children of this process, kept open. This process must have one thread only.
+#[derive(Debug)]
+pub(crate) struct ChildList {
+    /// `None` on a kernel without `CONFIG_PROC_CHILDREN`, and without `/proc`.
+    file: Option<File>,
+    text: Vec<u8>,
+}
+
+impl ChildList {
+    pub(crate) fn open() -> Self {
+        Self { file: File::open("/proc/thread-self/children").ok(), text: vec![0; 4096] }
+    }
+
+    /// The children that have not ended, but for those that `is_known` (by their numbers in `/proc`).
+    ///
+    /// `None` if one of them has ended while we looked: what it has left may not be in the list. Its end is yet to be told.
+    ///
+    /// `depth` is that of [`namespace_depth`].
+    pub(crate) fn living(&mut self, depth: usize, is_known: impl Fn(u32) -> bool) -> Option<Vec<ChildEntry>> {
+        let listed = self.read().unwrap_or_else(children_by_scan);
+        let unknown = listed.into_iter().filter(|listed| !is_known(*listed));
+        unknown.map(|listed| living(listed, depth)).collect()
+    }
+
+    /// All of them, by their numbers in `/proc`.
+    fn read(&mut self) -> Option<Vec<u32>> {
+        let file = self.file.as_ref()?;
+        let mut len = 0;
+        loop {
+            match file.read_at(&mut self.text[len..], len as u64).ok()? {
+                0 => break,
+                read => len += read,
+            }
+            if len == self.text.len() {
+                self.text.resize(2 * len, 0);
+            }
+        }
+        let text = std::str::from_utf8(&self.text[..len]).ok()?;
+        Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    }
 }
 
 fn living(listed: u32, depth: usize) -> Option<ChildEntry> {
