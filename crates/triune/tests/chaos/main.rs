@@ -151,7 +151,7 @@ fn one_round(random: &mut Random, leftovers: &Leftovers, hint: &str) -> Vec<Faul
     let verdict = runtime.block_on(async {
         let run = Run::current();
         let load = run.main(load::root(order.clone()));
-        let end = tokio::time::timeout(HANGS, load).await;
+        let end = tokio::time::timeout(HANGS, Box::pin(load)).await;
         let end = end.unwrap_or_else(|_| {
             panic!("the round hangs; {hint}\n{:#?}\n{}", processes_of_tree(), triune::tree())
         });
