@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cancel::ambient;
+use crate::cancel::ambient::{self, Ambient};
 
 /// The number of a task; unique in this process for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,12 +104,12 @@ impl fmt::Display for TaskInfo {
 /// # Ok(()) }
 /// ```
 pub fn current_task() -> Option<TaskInfo> {
-    ambient::peek(|ambient| ambient.record().map(|task| TaskInfo::clone(task))).flatten()
+    ambient::peek(Ambient::task).flatten()
 }
 
 /// The number of the task whose code runs now, see [`current_task`].
 pub fn current_task_id() -> Option<u64> {
-    ambient::peek(|ambient| ambient.record().map(|task| task.id().get())).flatten()
+    current_task().map(|task| task.id().get())
 }
 
 /// `app::crawl::fetch::{{closure}}` reads `crawl::fetch`.

@@ -24,8 +24,8 @@ pub struct Blocking {
 impl Blocking {
     /// The context of a job whose scope is `node`, which is linked beneath the caller's.
     pub(super) fn new(node: Arc<Node>, above: Option<Ambient>, runtime: Handle) -> Self {
-        let (task, vars) = above.map(|above| (above.task(), above.vars)).unwrap_or_default();
-        Self { ambient: Ambient::new(node, task).with_vars(vars), runtime }
+        let (root, vars) = above.map(|above| (above.root().cloned(), above.vars)).unwrap_or_default();
+        Self { ambient: Ambient::new(node, root).with_vars(vars), runtime }
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {
@@ -111,7 +111,7 @@ impl Blocking {
 impl fmt::Debug for Blocking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Blocking")
-            .field("task", &self.ambient.record())
+            .field("task", &self.ambient.task())
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
     }

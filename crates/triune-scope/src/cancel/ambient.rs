@@ -8,14 +8,14 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::node::Node;
+use crate::task::TaskInfo;
 use crate::task_var::Vars;
-use crate::tree::record::{Record, Task};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Ambient {
     pub(crate) node: Arc<Node>,
-    /// The task that the node is a part of; at the root of a task the node says so itself.
-    task: Option<Task>,
+    /// The root of the task that the node is a part of, if it is not the node itself.
+    root: Option<Arc<Node>>,
     pub(crate) vars: Vars,
     home: Option<tokio::task::Id>,
 }
@@ -29,8 +29,8 @@ thread_local! {
 
 impl Ambient {
     /// An ambient for the tokio task that runs now, in which no task variable is set.
-    pub(crate) fn new(node: Arc<Node>, task: Option<Task>) -> Self {
-        Self { node, task, vars: Vars::default(), home: tokio::task::try_id() }
+    pub(crate) fn new(node: Arc<Node>, root: Option<Arc<Node>>) -> Self {
+        Self { node, root, vars: Vars::default(), home: tokio::task::try_id() }
     }
 
     /// The same with the task variables of somewhere else.
@@ -39,23 +39,18 @@ impl Ambient {
     }
 
     /// The task that runs.
-    pub(crate) fn record(&self) -> Option<&Record> {
-        self.node.record().or(self.task.as_deref())
+    pub(crate) fn task(&self) -> Option<TaskInfo> {
+        self.root()?.task()
     }
 
     /// The root of the task that runs.
     pub(crate) fn root(&self) -> Option<&Arc<Node>> {
-        if self.node.record().is_some() { Some(&self.node) } else { self.task.as_ref().map(Task::node) }
+        if self.node.is_root() { Some(&self.node) } else { self.root.as_ref() }
     }
 
-    /// A handle on the task that runs.
-    pub(crate) fn task(&self) -> Option<Task> {
-        Task::of(&self.node).or_else(|| self.task.clone())
-    }
-
-    /// What a boundary beneath takes over: the node above it, the task, the task variables.
-    pub(crate) fn inherit(&self) -> (Arc<Node>, Option<Task>, Vars) {
-        (Arc::clone(&self.node), self.task(), self.vars.clone())
+    /// What a boundary beneath takes over: the node above it, the root of the task, the task variables.
+    pub(crate) fn inherit(&self) -> (Arc<Node>, Option<Arc<Node>>, Vars) {
+        (Arc::clone(&self.node), self.root().cloned(), self.vars.clone())
     }
 
     /// Follows the future to the tokio task that polls it now.

@@ -9,6 +9,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use super::deadline::Times;
+use super::links::Links;
 use super::node::Node;
 use super::patience::Shielding;
 use super::reason::CancelReason;
@@ -21,6 +22,8 @@ pub(super) struct State {
     /// While it is linked.
     pub(super) parent: Option<Arc<Node>>,
     pub(super) waker: Option<Waker>,
+    /// Of the root of a task: who it is. Of one on trial, the node above knows.
+    pub(super) task: Option<TaskInfo>,
     /// Set before the flag.
     pub(super) reason: Option<CancelReason>,
     /// The first node beneath: most have no other.
@@ -34,7 +37,7 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct More {
     /// The nodes beneath, but for the first.
-    nodes: Slab<Weak<Node>>,
+    nodes: Links,
     /// The primitives that wait right here, but for the first, and what the tree shows of them.
     leaves: Slab<(Waker, TaskWait)>,
     pub(super) times: Times,
@@ -51,6 +54,8 @@ pub(super) struct More {
     pub(super) announced: VecDeque<TaskInfo>,
     /// Of a nursery: the node on trial.
     pub(super) trial: Option<Arc<Node>>,
+    /// Whose it is.
+    pub(super) tried: Option<TaskInfo>,
 }
 
 /// The key of [`State::first`]; those of `More::nodes` follow.
@@ -133,15 +138,14 @@ impl State {
             self.first = Some(node);
             return FIRST;
         }
-        let key = self.more().nodes.insert(node);
-        u32::try_from(key + 1).expect("fewer than four billion nodes fit into memory")
+        self.more().nodes.insert(node) + 1
     }
 
     pub(super) fn remove(&mut self, key: u32) -> Option<Weak<Node>> {
         match key {
             FIRST => self.first.take(),
             TRIAL => None,
-            key => self.more.as_mut()?.nodes.try_remove(key as usize - 1),
+            key => self.more.as_mut()?.nodes.remove(key - 1),
         }
     }
 
@@ -154,12 +158,7 @@ impl State {
     pub(super) fn add_beneath(&self, nodes: &mut Vec<Arc<Node>>) {
         nodes.extend(self.first.as_ref().and_then(Weak::upgrade));
         if let Some(more) = &self.more {
-            // A loop: chained iterators take twice as long, and there may be a hundred thousand.
-            for (_, node) in &more.nodes {
-                if let Some(node) = node.upgrade() {
-                    nodes.push(node);
-                }
-            }
+            more.nodes.add_living(nodes);
             nodes.extend(more.trial.clone());
         }
     }

@@ -93,7 +93,7 @@ impl<F> Boundary<F> {
 }
 
 impl<F> RootBoundary<F> {
-    /// The outermost boundary of a task, whose node was made by [`Node::task`]. It may be polled by anybody.
+    /// The outermost boundary of a task, whose node was made by [`Node::task_root`]. It may be polled by anybody.
     pub(crate) fn root(node: Arc<Node>, inner: F) -> Self {
         Self { seat: Root::polled_by_anybody(node), inner: Some(inner) }.told()
     }
@@ -292,7 +292,7 @@ fn cut_off<F: Future, S: Seat>(
     seat.within_if_entered(|| inner.set(None));
     let reason = seat.node().cancel_reason().expect("only a cancelled boundary is cut off");
     if !seat.passes().soft {
-        hard_stop::record(seat.task(), &reason);
+        hard_stop::record(seat.root().map(|root| &**root), &reason);
     }
     seat.leave();
     Poll::Ready(Err(reason))

@@ -44,8 +44,13 @@ pub(crate) enum Flag {
 }
 
 impl Flags {
-    pub(super) fn new() -> Self {
-        Self(AtomicU32::new(0))
+    pub(super) fn of(flags: impl Iterator<Item = Flag>) -> Self {
+        Self(AtomicU32::new(flags.fold(0, |bits, flag| bits | flag as u32)))
+    }
+
+    /// Whether none is set but perhaps [`Flag::Timed`].
+    pub(super) fn are_new(&self) -> bool {
+        self.0.load(Ordering::Acquire) & !(Flag::Timed as u32) == 0
     }
 
     /// Acquire: what was written before the flag was raised is visible where this is true.

@@ -2,8 +2,8 @@
 //!
 //! # Parts
 //!
-//! * [`node`]: one boundary in the tree: its place, flags and reason. [`beneath`]: what is registered beneath it. Pure data
-//!   and locks. [`spread`]: how a cancel gets there. [`hold`]: what keeps nodes from being dropped; [`patience`]: for how
+//! * [`node`]: one boundary in the tree: its place, flags and reason. [`beneath`]: what is registered beneath it, in
+//!   [`links`]. Pure data and locks. [`spread`]: how a cancel gets there. [`hold`]: what keeps nodes from being dropped; [`patience`]: for how
 //!   long a shield does.
 //! * [`deadline`]: the times of a node. The timer that wakes its boundary is `time::timer`, which with `time::alarm`, the
 //!   timer of a shield, is the only thing here that needs a runtime, and only where a time was set.
@@ -62,6 +62,7 @@ mod finally;
 pub(crate) mod flags;
 pub(crate) mod hold;
 pub(crate) mod leaf;
+mod links;
 pub(crate) mod map;
 #[cfg(all(test, shuttle))]
 mod model;
@@ -73,7 +74,7 @@ mod scope;
 mod seat;
 mod shield;
 mod spread;
-mod trial;
+pub(crate) mod trial;
 pub(crate) mod turn;
 pub(crate) mod wake;
 

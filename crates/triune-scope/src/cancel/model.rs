@@ -39,8 +39,8 @@ fn cancel_elsewhere(node: &Arc<Node>) -> thread::JoinHandle<()> {
 }
 
 fn task_beneath(parent: &Arc<Node>) -> Arc<Node> {
-    let record = Record::child(TaskInfo::named("task", Location::caller()));
-    Node::task(parent, Inherit::Yes, record, Vars::default())
+    let task = TaskInfo::named("task", Location::caller());
+    Node::task_root(parent, Inherit::Yes, task, Record::child(), Vars::default())
 }
 
 /// Two futures side by side, as `join!` polls them: both, at each wake.
@@ -234,8 +234,8 @@ fn a_deadline_that_is_moved_while_it_fires_has_fired_or_has_not() {
 fn a_wake_of_a_child_is_not_lost_while_its_nursery_is_polled() {
     explore(|| {
         let (nursery, turns) = (heir(), Arc::<Turns>::default());
-        let record = Record::child(TaskInfo::named("child", Location::caller()));
-        let child = Node::child(&nursery, record, Arc::clone(&turns), Vars::default());
+        let task = TaskInfo::named("child", Location::caller());
+        let child = Node::child_root(&nursery, task, Arc::clone(&turns), Vars::default());
         let turn = child.turn().expect("it was made with turns");
         turn.admit(Ticket { slot: 0, stamp: 1 });
         let said = Arc::new(AtomicUsize::new(0));

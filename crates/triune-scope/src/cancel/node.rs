@@ -16,6 +16,7 @@ use super::turn::{Turn, Turns};
 use crate::lock::Mutex;
 use crate::lock::atomic::{AtomicU32, Ordering};
 use crate::probe::census::{Entry, Kind};
+use crate::task::TaskInfo;
 use crate::task_var::Vars;
 use crate::tree::record::{Opening, Record};
 
@@ -69,19 +70,27 @@ impl Node {
     }
 
     /// The root of a new task, linked beneath `parent`; its code sees `vars`.
-    pub(crate) fn task(parent: &Arc<Node>, inherit: Inherit, record: Record, vars: Vars) -> Arc<Self> {
-        Self::root(parent, Place::OwnTask, inherit, record, None, vars)
+    pub(crate) fn task_root(
+        parent: &Arc<Node>,
+        inherit: Inherit,
+        task: TaskInfo,
+        record: Record,
+        vars: Vars,
+    ) -> Arc<Self> {
+        Self::root(parent, Place::OwnTask, inherit, task, record, None, vars)
     }
 
     /// The root of a child that its nursery polls itself, linked beneath `parent`; its code sees `vars`.
-    pub(crate) fn child(parent: &Arc<Node>, record: Record, turns: Arc<Turns>, vars: Vars) -> Arc<Self> {
-        Self::root(parent, Place::SameTask, Inherit::Yes, record, Some(Turn::new(turns)), vars)
+    pub(crate) fn child_root(parent: &Arc<Node>, task: TaskInfo, turns: Arc<Turns>, vars: Vars) -> Arc<Self> {
+        let turn = Some(Turn::new(turns));
+        Self::root(parent, Place::SameTask, Inherit::Yes, task, Record::child(), turn, vars)
     }
 
-    /// As [`child`](Self::child), but on trial: `parent` keeps it.
-    pub(super) fn on_trial(parent: &Arc<Node>, record: Record, turns: Arc<Turns>) -> Arc<Self> {
+    /// As [`child_root`](Self::child_root), but on trial: `parent` keeps it, and knows whose it is.
+    pub(super) fn on_trial(parent: &Arc<Node>, turns: Arc<Turns>) -> Arc<Self> {
         let state = State { parent: Some(Arc::clone(parent)), ..State::default() };
-        let node = Self::with(Inherit::Yes, Place::SameTask, Some(record), Some(Turn::new(turns)), state);
+        let (record, turn) = (Some(Record::child()), Some(Turn::new(turns)));
+        let node = Self::with(Inherit::Yes, Place::SameTask, record, turn, state);
         node.key.store(TRIAL, Ordering::Relaxed);
         Arc::new(node)
     }
@@ -90,11 +99,12 @@ impl Node {
         parent: &Arc<Node>,
         place: Place,
         inherit: Inherit,
+        task: TaskInfo,
         record: Record,
         turn: Option<Turn>,
         vars: Vars,
     ) -> Arc<Self> {
-        let mut state = State { parent: Some(Arc::clone(parent)), ..State::default() };
+        let mut state = State { parent: Some(Arc::clone(parent)), task: Some(task), ..State::default() };
         let has_vars = !vars.is_empty();
         if has_vars {
             state.more().vars = vars;
@@ -117,15 +127,10 @@ impl Node {
         turn: Option<Turn>,
         state: State,
     ) -> Self {
-        let flags = Flags::new();
-        if inherit == Inherit::No {
-            flags.raise(Flag::Shield);
-        }
-        if place == Place::OwnTask {
-            flags.raise(Flag::OwnTask);
-        }
+        let shield = (inherit == Inherit::No).then_some(Flag::Shield);
+        let own_task = (place == Place::OwnTask).then_some(Flag::OwnTask);
         Self {
-            flags,
+            flags: Flags::of(shield.into_iter().chain(own_task)),
             key: AtomicU32::new(FIRST),
             own: record.map_or(Own::Nothing, Own::Task),
             turn,
@@ -189,7 +194,21 @@ impl Node {
         self.flags.raise(flag)
     }
 
+    /// Whether this node is the root of a task.
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.own, Own::Task(_))
+    }
+
     /// The task whose root this node is.
+    pub(crate) fn task(&self) -> Option<TaskInfo> {
+        if !self.is_root() {
+            return None;
+        }
+        let own = self.state.lock().task.clone();
+        own.or_else(|| self.task_on_trial())
+    }
+
+    /// What is counted of the task whose root this node is.
     pub(crate) fn record(&self) -> Option<&Record> {
         match &self.own {
             Own::Task(record) => Some(record),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use super::ambient::{self, Ambient};
 use super::boundary::Passes;
@@ -64,9 +65,6 @@ pub(crate) trait Seat {
     /// The node at the root of the task that the boundary is a part of.
     fn root(&self) -> Option<&Arc<Node>>;
 
-    /// The task that the boundary is a part of.
-    fn task(&self) -> Option<&Record>;
-
     /// Gives the place up. Again does nothing.
     fn leave(&mut self);
 
@@ -118,7 +116,7 @@ impl Nested {
     }
 
     fn take_place(&mut self) {
-        let (node, task, vars) = match std::mem::replace(&mut self.entry, Entry::Entered) {
+        let (node, root, vars) = match std::mem::replace(&mut self.entry, Entry::Entered) {
             Entry::Entered => return,
             Entry::Elsewhere(ambient) => {
                 ambient.node.enter();
@@ -127,23 +125,23 @@ impl Nested {
             }
             Entry::Bound { node, to } => {
                 node.link(&to, Place::OwnTask);
-                let (task, vars) =
-                    ambient::peek(|above| (above.task(), above.vars.clone())).unwrap_or_default();
-                (node, task, vars)
+                let (root, vars) =
+                    ambient::peek(|above| (above.root().cloned(), above.vars.clone())).unwrap_or_default();
+                (node, root, vars)
             }
             Entry::Nested(node) => match ambient::peek(Ambient::inherit) {
-                Some((above, task, vars)) => {
+                Some((above, root, vars)) => {
                     if node.is_shield() {
                         node.keep_shielding(above.hold(Grip::Soft));
                     }
                     node.link(&above, Place::SameTask);
-                    (node, task, vars)
+                    (node, root, vars)
                 }
                 None => (node, None, Vars::default()),
             },
         };
         node.enter();
-        self.ambient = Some(Ambient::new(node, task).with_vars(vars));
+        self.ambient = Some(Ambient::new(node, root).with_vars(vars));
     }
 }
 
@@ -194,10 +192,6 @@ impl Seat for Nested {
 
     fn root(&self) -> Option<&Arc<Node>> {
         self.ambient.as_ref()?.root()
-    }
-
-    fn task(&self) -> Option<&Record> {
-        self.ambient.as_ref()?.record()
     }
 
     fn leave(&mut self) {
@@ -290,9 +284,6 @@ impl Seat for Root {
 
     fn enter(&mut self, _cx: &mut Context<'_>) {
         self.entered = true;
-        if let Some(turn) = self.node().turn() {
-            turn.begin();
-        }
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -331,8 +322,11 @@ impl Seat for Root {
     fn poll_within<R>(&mut self, poll: impl FnOnce() -> R) -> R {
         let began = self.node().record().map(Record::poll_began);
         let polled = self.within(poll);
-        if let (Some(began), Some(record)) = (began, self.node().record()) {
-            record.poll_ended(began);
+        let node = self.node();
+        if let (Some(began), Some(record)) = (began, node.record())
+            && let Some(took) = record.poll_ended(began)
+        {
+            warn_of_blocking(node, took);
         }
         polled
     }
@@ -353,10 +347,6 @@ impl Seat for Root {
         self.node.as_ref()
     }
 
-    fn task(&self) -> Option<&Record> {
-        self.node.as_ref()?.record()
-    }
-
     fn exited(&mut self) {
         if !std::mem::replace(&mut self.gone, true)
             && instrument::is_wanted()
@@ -367,15 +357,30 @@ impl Seat for Root {
     }
 
     fn leave(&mut self) {
-        if let Some(turn) = self.node.as_ref().and_then(|node| node.turn()) {
+        let Some(node) = &self.node else { return };
+        // Then it goes on to another child, or is retired by the nursery.
+        if node.is_on_trial() {
+            return;
+        }
+        if let Some(turn) = node.turn() {
             turn.end();
         }
-        // Where nobody else has the node it leaves the tree by being dropped, which is about to happen.
-        if let Some(node) = &self.node
-            && !node.is_on_trial()
-            && (node.is_own_task() || Arc::strong_count(node) > 1)
-        {
+        // Where nobody else has the node it leaves the tree by being dropped, which is about to happen. The set of a nursery
+        // has it, to wake the child.
+        let owners = if node.turn().is_some() { 2 } else { 1 };
+        if node.is_own_task() || Arc::strong_count(node) > owners {
             node.unlink();
         }
     }
+}
+
+/// Warns of a poll that took too long.
+#[cold]
+fn warn_of_blocking(root: &Node, took: Duration) {
+    tracing::warn!(
+        task = ?root.task(),
+        ?took,
+        "a task computed so long without an await: everybody in the same task waited; use `spawn_task`, or a \
+         worker job"
+    );
 }

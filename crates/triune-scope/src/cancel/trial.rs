@@ -2,27 +2,70 @@
 //!
 //! Children come by the hundred thousand, and most of them end in their first poll. So a child whose handle is gone gets no
 //! node of its own for that poll: it is polled on a node *on trial*, which it keeps if it parks, and which goes on to the next
-//! child if it ends and left nothing behind.
+//! child if it ends and nobody else has it. It goes on as it is: what a new child needs is not even written.
 //!
 //! # Invariants
 //!
 //! 1. Until its first poll such a child is only *announced*: nobody can reach it, and the tree shows it by its name.
 //! 2. A node on trial is linked like any other, but the nursery's node owns it; every walk finds it. There is at most one.
-//! 3. It is handed on only if nobody else has it (`Arc::get_mut`), so that nobody can take one child for another.
-//! 4. It is handed on in the state in which a new one would be linked. In a cancelled nursery there are no trials, because
-//!    what is linked there takes over the cancel.
+//! 3. Whose it is, the nursery's node knows. What is taken off trial is told, so that nobody takes one child for another.
+//! 4. It goes on only if nobody else has it or can get it, and if no flag was raised. In a cancelled nursery there are no
+//!    trials, because what is linked there takes over the cancel.
 //! 5. Trials end with the poll of the nursery: in between, and afterwards, nothing is left of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::fence;
 
-use super::beneath::{More, State, TRIAL};
-use super::flags::{Flag, Flags};
-use super::node::{Node, Own};
-use super::turn::Turns;
+use super::beneath::{More, TRIAL};
+use super::flags::Flag;
+use super::node::Node;
+use super::turn::{Turn, Turns};
 use crate::lock::atomic::Ordering;
 use crate::task::{TaskId, TaskInfo};
 use crate::tree::record::Record;
+
+/// The node on trial, as the set has it that polls the children.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// Wakes the child.
+    root: Arc<Node>,
+    /// What the last child gave back.
+    spare: Option<Arc<Node>>,
+}
+
+impl Trial {
+    /// Who has the node if nobody else does: the nursery's node, and both of the above.
+    const OWNERS: usize = 3;
+
+    /// What wakes the child.
+    pub(crate) fn root(&self) -> &Arc<Node> {
+        &self.root
+    }
+
+    /// The child has ended.
+    pub(crate) fn give_back(&mut self, root: Arc<Node>) {
+        self.spare = Some(root);
+    }
+
+    /// The child has parked.
+    pub(crate) fn into_root(self) -> Arc<Node> {
+        self.root
+    }
+
+    /// The node for the next child, unless somebody has it.
+    fn reuse(&mut self) -> Option<Arc<Node>> {
+        let spare = self.spare.take()?;
+        let is_ours = Arc::strong_count(&spare) == Self::OWNERS && Arc::weak_count(&spare) == 0;
+        // What somebody did who had it is visible.
+        fence(Ordering::Acquire);
+        if !is_ours || !spare.flags.are_new() {
+            return None;
+        }
+        spare.record().into_iter().for_each(Record::reset);
+        Some(spare)
+    }
+}
 
 impl More {
     fn withdraw(&mut self, task: TaskId) {
@@ -36,6 +79,13 @@ impl More {
             // Many may have been started at once, and an open nursery keeps only what its living children need.
             self.announced = VecDeque::new();
         }
+    }
+
+    /// Takes the node off trial, and tells it whose it is.
+    fn end_trial(&mut self) -> Option<Arc<Node>> {
+        let trial = self.trial.take()?;
+        trial.state.lock().task = self.tried.take();
+        Some(trial)
     }
 }
 
@@ -56,7 +106,12 @@ impl Node {
     }
 
     /// The root for the first poll of a child that was announced; `None` where there are no trials.
-    pub(crate) fn try_out(self: &Arc<Self>, task: &TaskInfo, turns: &Arc<Turns>) -> Option<Arc<Node>> {
+    pub(crate) fn try_out(
+        self: &Arc<Self>,
+        task: &TaskInfo,
+        trial: &mut Option<Trial>,
+        turns: &Arc<Turns>,
+    ) -> Option<Arc<Node>> {
         let mut state = self.state.lock();
         // Whoever cancels marks this node under the same lock.
         if self.is_cancelled() || self.is_hard() {
@@ -64,36 +119,28 @@ impl Node {
         }
         let more = state.more();
         more.withdraw(task.id());
-        let record = Record::child(task.clone());
-        let mut kept = None;
-        let record = match more.trial.as_mut().and_then(Arc::get_mut) {
-            Some(node) => node.renew(record),
-            None => Some(record),
-        };
-        if let Some(record) = record {
-            kept = more.trial.replace(Node::on_trial(self, record, Arc::clone(turns)));
+        if let Some(root) = trial.as_mut().and_then(Trial::reuse) {
+            more.tried = Some(task.clone());
+            return Some(root);
         }
-        let node = more.trial.as_ref().map(Arc::clone);
-        if self.is_timed()
-            && let Some(node) = &node
-        {
-            node.raise(Flag::Timed);
+        let old = more.end_trial();
+        let root = Node::on_trial(self, Arc::clone(turns));
+        if self.is_timed() {
+            root.raise(Flag::Timed);
         }
+        more.trial = Some(Arc::clone(&root));
+        more.tried = Some(task.clone());
         drop(state);
-        if let Some(kept) = kept {
-            kept.unlink();
-        }
-        node
+        *trial = Some(Trial { root: Arc::clone(&root), spare: None });
+        old.as_deref().into_iter().for_each(Node::retire);
+        Some(root)
     }
 
     /// The child has parked: the node is its own.
     pub(crate) fn keep_trial(&self, node: &Arc<Node>) {
         let mut state = self.state.lock();
-        let more = state.more();
-        if !more.trial.as_ref().is_some_and(|trial| Arc::ptr_eq(trial, node)) {
-            return;
-        }
-        let trial = more.trial.take();
+        let trial = state.more.as_mut().and_then(|more| more.end_trial());
+        debug_assert!(trial.as_ref().is_some_and(|trial| Arc::ptr_eq(trial, node)), "there is at most one");
         let key = state.insert(Arc::downgrade(node));
         node.key.store(key, Ordering::Relaxed);
         drop(state);
@@ -102,10 +149,8 @@ impl Node {
 
     /// The poll of the nursery is over.
     pub(crate) fn end_trials(&self) {
-        let trial = self.state.lock().more.as_mut().and_then(|more| more.trial.take());
-        if let Some(trial) = trial {
-            trial.unlink();
-        }
+        let trial = self.state.lock().more.as_mut().and_then(|more| more.end_trial());
+        trial.as_deref().into_iter().for_each(Node::retire);
     }
 
     /// The nursery is over, and what was not polled is dropped.
@@ -119,15 +164,23 @@ impl Node {
         self.key.load(Ordering::Relaxed) == TRIAL
     }
 
-    /// Makes a node that is not shared a new one; gives the record back if something was left in it.
-    fn renew(&mut self, record: Record) -> Option<Record> {
-        let State { parent: _, waker, reason, first, leaf, more } = self.state.get_mut();
-        let is_empty =
-            waker.is_none() && reason.is_none() && first.is_none() && leaf.is_none() && more.is_none();
-        let Some(turn) = self.turn.as_mut().filter(|_| is_empty) else { return Some(record) };
-        turn.renew();
-        self.flags = Flags::new();
-        self.own = Own::Task(record);
-        None
+    /// Whose the node is if it is on trial.
+    pub(super) fn task_on_trial(&self) -> Option<TaskInfo> {
+        if let Some(nursery) = self.parent() {
+            let state = nursery.state.lock();
+            if let Some(more) = &state.more
+                && more.trial.as_deref().is_some_and(|trial| std::ptr::eq(trial, self))
+            {
+                return more.tried.clone();
+            }
+        }
+        // It was taken off trial meanwhile, and told.
+        self.state.lock().task.clone()
+    }
+
+    /// The node is on trial no more, and its child has ended.
+    fn retire(&self) {
+        self.turn().into_iter().for_each(Turn::end);
+        self.unlink();
     }
 }

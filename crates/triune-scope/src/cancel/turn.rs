@@ -140,14 +140,9 @@ impl Turn {
         Self { turns, ticket: AtomicU64::new(DUE) }
     }
 
-    /// The node goes on to another child.
-    pub(super) fn renew(&mut self) {
-        *self.ticket.get_mut() = DUE;
-    }
-
-    /// The child is in the set, which polls it next.
+    /// The child has a place in the set, and its first poll begins.
     pub(crate) fn admit(&self, ticket: Ticket) {
-        self.ticket.store(ticket.bits() | DUE, Ordering::Release);
+        self.ticket.store(ticket.bits(), Ordering::Release);
     }
 
     /// Whether the child was given this ticket.
@@ -156,7 +151,7 @@ impl Turn {
     }
 
     /// A poll begins: from now on a wake asks for another one.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         // Acquire: what was written before a wake is visible to the poll.
         self.ticket.fetch_and(!DUE, Ordering::AcqRel);
     }

@@ -82,7 +82,7 @@ fn scheduled(set: &Instruments, task: &TaskInfo) {
 }
 
 fn looked_at(root: &Arc<Node>) -> Option<(Arc<Instruments>, TaskInfo)> {
-    let task = TaskInfo::clone(root.record()?);
+    let task = root.task()?;
     Some((Instruments::of(root)?, task))
 }
 
@@ -90,8 +90,8 @@ fn looked_at(root: &Arc<Node>) -> Option<(Arc<Instruments>, TaskInfo)> {
 fn parent_of(root: &Arc<Node>) -> Option<TaskId> {
     let mut next = root.parent();
     while let Some(node) = next {
-        if let Some(record) = node.record() {
-            return Some(record.id());
+        if let Some(task) = node.task() {
+            return Some(task.id());
         }
         next = node.parent();
     }

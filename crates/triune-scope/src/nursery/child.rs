@@ -17,11 +17,11 @@ use crate::cancel::boundary::RootBoundary;
 use crate::cancel::flags::Flag;
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
+use crate::cancel::trial::Trial;
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result, discard};
 use crate::lock::Mutex;
 use crate::task::{TaskId, TaskInfo};
-use crate::tree::record::Task;
 use crate::tree::{Awaited, TaskWait};
 
 /// A handle on a child of a nursery; awaiting it gives the child's value.
@@ -96,8 +96,7 @@ impl<T> State<T> {
 }
 
 impl<T> Cell<T> {
-    fn with_root(node: &Arc<Node>) -> Arc<Self> {
-        let task = TaskInfo::clone(&Task::root(Arc::clone(node)));
+    fn with_root(node: &Arc<Node>, task: TaskInfo) -> Arc<Self> {
         let node = OnceLock::from(Arc::clone(node));
         Arc::new(Self { task, node, state: Mutex::new(State::Running(None)) })
     }
@@ -106,14 +105,8 @@ impl<T> Cell<T> {
         Arc::new(Self { task, node: OnceLock::new(), state: Mutex::new(State::Announced(None, None)) })
     }
 
-    /// The root for the first poll.
-    fn bear(self: &mut Arc<Self>, core: &Core) -> Arc<Node> {
-        // Without a handle nobody can reach the child; but one that is gone may have cancelled it.
-        if let Some(cell) = Arc::get_mut(self)
-            && !matches!(cell.state.get_mut(), State::Announced(_, Some(_)))
-        {
-            return core.try_out(&cell.task);
-        }
+    /// The root of a child that has a handle, for its first poll.
+    fn bear(&self, core: &Core) -> Arc<Node> {
         let node = core.bear(&self.task);
         let mut state = self.state.lock();
         // Nobody else sets it. Within the lock, because a cancel looks for it there.
@@ -131,6 +124,18 @@ impl<T> Cell<T> {
             node.cancel(reason);
         }
         node
+    }
+
+    /// The root of a child that has no handle any more: one on trial, or `Err` of one of its own.
+    fn bear_alone(self, core: &Core, trial: &mut Option<Trial>) -> Result<Arc<Node>, Arc<Node>> {
+        let Self { task, node: _, mut state } = self;
+        // Nobody can reach the child; but a handle that is gone may have cancelled it.
+        if let State::Announced(_, Some(reason)) = state.get_mut() {
+            let node = core.bear(&task);
+            node.cancel(reason.clone());
+            return Err(node);
+        }
+        core.try_out(&task, trial).ok_or_else(|| core.bear(&task))
     }
 
     fn cancel(&self, reason: CancelReason) {
@@ -183,8 +188,8 @@ impl<T, E> Child<T, E> {
     }
 
     /// A child that never starts, because its nursery is being torn down.
-    pub(super) fn abandoned(node: &Arc<Node>) -> Self {
-        let cell = Cell::with_root(node);
+    pub(super) fn abandoned(node: &Arc<Node>, task: TaskInfo) -> Self {
+        let cell = Cell::with_root(node, task);
         cell.finish(State::failed(ChildErrorKind::Abandoned));
         Self::new(cell)
     }
@@ -243,24 +248,34 @@ impl<T, E> fmt::Debug for Child<T, E> {
 
 /// How a child ended, for the nursery.
 pub(super) struct Finished {
-    pub(super) task: Task,
+    pub(super) root: Arc<Node>,
     pub(super) failure: Option<Failure>,
 }
 
+/// The same without the root of the child.
+pub(super) struct Ended {
+    pub(super) kind: Kind,
+    pub(super) place: Place,
+    pub(super) failure: Option<(TaskInfo, Failure)>,
+}
+
 impl Finished {
-    pub(super) fn kind(&self) -> Kind {
-        if self.task.node().has(Flag::Daemon) { Kind::Daemon } else { Kind::Ordinary }
+    /// What the nursery settles, and the root.
+    pub(super) fn end(self) -> (Ended, Arc<Node>) {
+        let Self { root, failure } = self;
+        let kind = if root.has(Flag::Daemon) { Kind::Daemon } else { Kind::Ordinary };
+        let place = if root.is_own_task() { Place::OwnTask } else { Place::SameTask };
+        let failure = failure.map(|failure| (root.task().expect("it is the root of a task"), failure));
+        (Ended { kind, place, failure }, root)
     }
+}
 
-    pub(super) fn place(&self) -> Place {
-        if self.task.node().is_own_task() { Place::OwnTask } else { Place::SameTask }
-    }
-
+impl Ended {
     /// A failure that no nursery is there to raise is at least not silent.
     pub(super) fn log_orphan(self, nursery: &Location<'_>) {
-        if let Some(failure) = self.failure {
-            let reason = failure.reason(&self.task);
-            tracing::error!(task = ?*self.task, %nursery, %reason, "a child of a dropped nursery failed");
+        if let Some((task, failure)) = self.failure {
+            let reason = failure.reason(&task);
+            tracing::error!(?task, %nursery, %reason, "a child of a dropped nursery failed");
             if let Failure::Panic(payload) = failure {
                 discard(payload);
             }
@@ -304,8 +319,8 @@ pin_project! {
 
 impl<T, F: Future> Runner<T, F> {
     /// The future of a child with this root, and its handle.
-    pub(super) fn new<E>(node: Arc<Node>, future: F) -> (Self, Child<T, E>) {
-        let cell = Cell::with_root(&node);
+    pub(super) fn new<E>(node: Arc<Node>, task: TaskInfo, future: F) -> (Self, Child<T, E>) {
+        let cell = Cell::with_root(&node, task);
         let child = Child::new(Arc::clone(&cell));
         (Self { cell: Some(cell), root: Some(RootBoundary::child(node, future)) }, child)
     }
@@ -353,18 +368,18 @@ where
             }
             Ok(Poll::Ready(end)) => end,
             Err(payload) => {
-                let task = Task::root(Arc::clone(future.node()));
+                let node = Arc::clone(future.node());
                 // A panic of what is dropped then is a failure of the child too, but not a better one than its own.
                 catch_unwind(AssertUnwindSafe(|| root.set(None))).err().into_iter().for_each(discard);
                 finish(cell, || {
                     let message = PanicError::from_payload(&*payload).message().to_owned();
                     State::failed(ChildErrorKind::Panicked(message))
                 });
-                return Poll::Ready(Finished { task, failure: Some(Failure::Panic(payload)) });
+                return Poll::Ready(Finished { root: node, failure: Some(Failure::Panic(payload)) });
             }
         };
         // The future was dropped by its boundary.
-        let task = Task::root(future.take_node());
+        let node = future.take_node();
         root.set(None);
         let failure = match end {
             // A value that nobody can ask for is dropped here, and its destructor is the child's.
@@ -376,7 +391,7 @@ where
                 finish(cell, || State::Failed(Why::Cancelled(reason)));
                 None
             }
-            Ok(Err(error)) => match absorb(error.into_error(), task.node()) {
+            Ok(Err(error)) => match absorb(error.into_error(), &node) {
                 Err(reason) => {
                     finish(cell, || State::Failed(Why::Cancelled(reason)));
                     None
@@ -387,7 +402,7 @@ where
                 }
             },
         };
-        Poll::Ready(Finished { task, failure })
+        Poll::Ready(Finished { root: node, failure })
     }
 }
 
@@ -396,19 +411,29 @@ where
     F: Future<Output = Result<T, E>>,
     E: NurseryError,
 {
-    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>> {
-        self.project().root.as_pin_mut()?.given_node()
-    }
-
-    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
+    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
         let this = self.project();
         let mut root = this.root.as_pin_mut().expect("a child begins before its end");
         if let Some(node) = root.as_mut().given_node() {
-            return Arc::clone(node);
+            return Some(Arc::clone(node));
         }
-        let node = this.cell.as_mut().expect("only its cell knows who it is").bear(core);
+        let cell = this.cell.take().expect("only its cell knows who it is");
+        let node = match Arc::try_unwrap(cell) {
+            Ok(cell) => match cell.bear_alone(core, trial) {
+                Ok(tried) => {
+                    root.give(tried);
+                    return None;
+                }
+                Err(node) => node,
+            },
+            Err(cell) => {
+                let node = cell.bear(core);
+                *this.cell = Some(cell);
+                node
+            }
+        };
         root.give(Arc::clone(&node));
-        node
+        Some(node)
     }
 }
 

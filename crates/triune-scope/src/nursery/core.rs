@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use super::child::{Finished, Kind};
+use super::child::{Ended, Finished, Kind};
 use crate::cancel::ambient;
 use crate::cancel::boundary::heir;
 use crate::cancel::flags::Flag;
 use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::node::{Inherit, Node, Place};
+use crate::cancel::trial::Trial;
 use crate::cancel::turn::Turns;
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
@@ -79,7 +80,7 @@ impl Count {
 #[derive(Default)]
 struct Mail {
     waker: Option<Waker>,
-    finished: Vec<Finished>,
+    ended: Vec<Ended>,
     /// The nursery was dropped: nobody reads the mail any more.
     abandoned: bool,
 }
@@ -111,12 +112,12 @@ impl Core {
 
     /// What it was called with `named`.
     pub(super) fn name(&self) -> Option<&Cow<'static, str>> {
-        self.opening().name.get()
+        self.opening().name()
     }
 
     /// A second name is ignored.
     pub(super) fn set_name(&self, name: Cow<'static, str>) {
-        let _second = self.opening().name.set(name);
+        self.opening().set_name(name);
     }
 
     fn opening(&self) -> &Opening {
@@ -150,12 +151,11 @@ impl Core {
                 daemons
             }),
         };
-        let record = Record::child(info);
         let node = match place {
-            Place::OwnTask => Node::task(parent, Inherit::Yes, record, vars),
+            Place::OwnTask => Node::task_root(parent, Inherit::Yes, info, Record::child(), vars),
             Place::SameTask => {
                 let turns = self.turns.get_or_init(Arc::default);
-                Node::child(parent, record, Arc::clone(turns), vars)
+                Node::child_root(parent, info, Arc::clone(turns), vars)
             }
         };
         if kind == Kind::Daemon {
@@ -177,10 +177,10 @@ impl Core {
         self.new_child_with(Kind::Ordinary, Place::SameTask, task.clone(), Vars::default())
     }
 
-    /// The root of a child that was announced and that nobody can reach.
-    pub(super) fn try_out(&self, task: &TaskInfo) -> Arc<Node> {
+    /// The root of a child that was announced and that nobody can reach; `None` where there are no trials.
+    pub(super) fn try_out(&self, task: &TaskInfo, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
         let turns = self.turns.get_or_init(Arc::default);
-        self.node.try_out(task, turns).unwrap_or_else(|| self.bear(task))
+        self.node.try_out(task, trial, turns)
     }
 
     /// The turns of the children in the task of the nursery, if there were any.
@@ -244,12 +244,13 @@ impl Core {
 
     /// A parallel child has ended, its future is dropped.
     pub(super) fn report(&self, finished: Finished) {
-        let kind = finished.kind();
-        if finished.failure.is_some() {
-            self.post(finished);
+        let (ended, root) = finished.end();
+        let kind = ended.kind;
+        // Nothing of it is left when the nursery hears of it.
+        drop(root);
+        if ended.failure.is_some() {
+            self.post(ended);
         } else {
-            // Nothing of it is left when the nursery hears of it.
-            drop(finished);
             self.counter(kind).done.fetch_add(1, Ordering::AcqRel);
             self.parallel.fetch_sub(1, Ordering::AcqRel);
         }
@@ -264,16 +265,16 @@ impl Core {
         }
     }
 
-    fn post(&self, finished: Finished) {
+    fn post(&self, ended: Ended) {
         let mut mail = self.mail.lock();
         if mail.abandoned {
             drop(mail);
-            finished.log_orphan(self.opened_at());
+            ended.log_orphan(self.opened_at());
             return;
         }
-        mail.finished.push(finished);
+        mail.ended.push(ended);
         // The nursery takes all of it.
-        let waker = if mail.finished.len() == 1 { mail.waker.clone() } else { None };
+        let waker = if mail.ended.len() == 1 { mail.waker.clone() } else { None };
         drop(mail);
         waker.into_iter().for_each(Waker::wake);
     }
@@ -316,11 +317,11 @@ impl Core {
         self.parallel.load(Ordering::Acquire)
     }
 
-    pub(super) fn take_finished(&self) -> Vec<Finished> {
+    pub(super) fn take_ended(&self) -> Vec<Ended> {
         if self.living_parallel() == 0 {
             return Vec::new();
         }
-        std::mem::take(&mut self.mail.lock().finished)
+        std::mem::take(&mut self.mail.lock().ended)
     }
 
     /// The nursery is over: nothing of it stays in the tree.
@@ -345,9 +346,9 @@ impl Core {
             let mut mail = self.mail.lock();
             mail.abandoned = true;
             mail.waker = None;
-            std::mem::take(&mut mail.finished)
+            std::mem::take(&mut mail.ended)
         };
-        left.into_iter().for_each(|finished| finished.log_orphan(self.opened_at()));
+        left.into_iter().for_each(|ended| ended.log_orphan(self.opened_at()));
         self.node.cancel(CancelReason::new(
             Cause::Dropped,
             format!("the nursery at {} was dropped", self.opened_at()),

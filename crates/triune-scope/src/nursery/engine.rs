@@ -144,12 +144,12 @@ fn poll_children<B: Member + Unpin>(
             order::shuffle(&mut started);
             children.extend(started);
         }
-        for finished in core.take_finished() {
-            state.settle(core, finished);
+        for ended in core.take_ended() {
+            state.settle(core, ended);
             moved = true;
         }
-        while let Some(finished) = children.poll_due(core, &mut budget) {
-            state.settle(core, finished);
+        while let Some(ended) = children.poll_due(core, &mut budget) {
+            state.settle(core, ended);
             moved = true;
         }
         if moved {

@@ -7,7 +7,7 @@ use super::core::Core;
 use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
 use crate::task::{TaskId, TaskInfo};
-use crate::tree::{Activity, record::Record};
+use crate::tree::Activity;
 
 /// A living child of a nursery at the moment of [`Nursery::children`](crate::Nursery::children). Plain data.
 #[derive(Debug, Clone)]
@@ -33,19 +33,15 @@ pub enum ChildKind {
 }
 
 impl ChildInfo {
-    fn of(node: &Node, record: &Record, daemon: bool) -> Self {
+    fn of(node: &Node, daemon: bool) -> Option<Self> {
+        let (task, record) = node.task().zip(node.record())?;
         let kind = match (daemon, node.is_own_task()) {
             (false, false) => ChildKind::Task,
             (false, true) => ChildKind::ParallelTask,
             (true, false) => ChildKind::Daemon,
             (true, true) => ChildKind::ParallelDaemon,
         };
-        Self {
-            task: TaskInfo::clone(record),
-            kind,
-            activity: Activity::of(record),
-            cancelled: node.cancel_reason(),
-        }
+        Some(Self { task, kind, activity: Activity::of(record), cancelled: node.cancel_reason() })
     }
 
     fn announced(task: TaskInfo, nursery: &Node) -> Self {
@@ -90,10 +86,8 @@ impl Core {
         let beneath = |node: &Arc<Node>| node.nodes_beneath();
         let ordinary = beneath(&self.node).into_iter().map(|node| (node, false));
         let daemons = self.daemons().map(beneath).unwrap_or_default().into_iter().map(|node| (node, true));
-        let mut children: Vec<ChildInfo> = ordinary
-            .chain(daemons)
-            .filter_map(|(node, daemon)| node.record().map(|record| ChildInfo::of(&node, record, daemon)))
-            .collect();
+        let mut children: Vec<ChildInfo> =
+            ordinary.chain(daemons).filter_map(|(node, daemon)| ChildInfo::of(&node, daemon)).collect();
         let announced = self.node.announced().into_iter();
         children.extend(announced.map(|task| ChildInfo::announced(task, &self.node)));
         children.sort_by_key(ChildInfo::id);

@@ -17,29 +17,28 @@ use super::core::Core;
 use crate::cancel::node::Node;
 use crate::error::NurseryError;
 use crate::run::{LiveGuard, Run};
-use crate::tree::record::Task;
+use crate::task::TaskInfo;
 
 /// Starts a child that the caller has counted already.
 #[track_caller]
-pub(super) fn start<T, F, E>(core: &Arc<Core>, node: Arc<Node>, future: F) -> Child<T, E>
+pub(super) fn start<T, F, E>(core: &Arc<Core>, node: Arc<Node>, task: TaskInfo, future: F) -> Child<T, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: NurseryError,
 {
-    let root = Task::root(Arc::clone(&node));
-    let reporter = Reporter { core: Arc::clone(core), task: Some(root), live: None };
-    let (runner, child) = Runner::new(node, future);
-    let mut task = Parallel { runner: Some(runner), reporter };
+    let reporter = Reporter { core: Arc::clone(core), root: Some(Arc::clone(&node)), live: None };
+    let (runner, child) = Runner::new(node, task, future);
+    let mut parallel = Parallel { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
     let here = if core.run.get().is_none() { Run::try_current() } else { None };
     let Some(run) = core.run.get().or(here.as_ref()) else {
-        drop(task);
+        drop(parallel);
         panic!("a parallel child needs a tokio runtime: await the nursery inside one");
     };
-    task.reporter.live = Some(run.live_guard());
+    parallel.reporter.live = Some(run.live_guard());
     #[expect(clippy::disallowed_methods, reason = "the nursery waits for it")]
-    run.runtime().spawn(task.in_current_span());
+    run.runtime().spawn(parallel.in_current_span());
     child
 }
 
@@ -77,13 +76,13 @@ where
 struct Reporter {
     core: Arc<Core>,
     /// Until the end is reported.
-    task: Option<Task>,
+    root: Option<Arc<Node>>,
     live: Option<LiveGuard>,
 }
 
 impl Reporter {
     fn report(&mut self, finished: Finished) {
-        if self.task.take().is_some() {
+        if self.root.take().is_some() {
             self.core.report(finished);
             self.live = None;
         }
@@ -92,8 +91,8 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        if let Some(task) = self.task.clone() {
-            self.report(Finished { task, failure: None });
+        if let Some(root) = self.root.clone() {
+            self.report(Finished { root, failure: None });
         }
     }
 }

@@ -62,7 +62,7 @@ impl<B> Shared<B> {
             self.core.announce(task.clone());
             Runner::announced(task, future)
         } else {
-            Runner::new(self.core.new_child(kind, Place::SameTask, task), future)
+            Runner::new(self.core.new_child(kind, Place::SameTask, task.clone()), task, future)
         };
         if let Err(refusal) = self.push(kind, boxed(runner)) {
             if waits_for_node {
@@ -108,7 +108,7 @@ impl<B> Shared<B> {
         E: NurseryError,
     {
         let core = &self.core;
-        let node = core.new_child(kind, Place::OwnTask, task);
+        let node = core.new_child(kind, Place::OwnTask, task.clone());
         let open = match &*self.queue.lock() {
             Queue::Open(_) => Ok(core.count(kind, Place::OwnTask)),
             Queue::Closed => Err(Refusal::Ended),
@@ -116,7 +116,7 @@ impl<B> Shared<B> {
         };
         match open {
             Ok(only) => {
-                let child = parallel::start(core, node, future);
+                let child = parallel::start(core, node, task, future);
                 if only {
                     // The nursery takes a hold on what is above it for as long as there are parallel children.
                     core.wake();
@@ -126,7 +126,7 @@ impl<B> Shared<B> {
             Err(refusal) => {
                 drop(future);
                 self.refuse(refusal);
-                Child::abandoned(&node)
+                Child::abandoned(&node, task)
             }
         }
     }

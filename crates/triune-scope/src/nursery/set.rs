@@ -16,30 +16,24 @@ use std::task::{Context, Poll};
 use futures_task::waker_ref;
 use slab::Slab;
 
-use super::child::Finished;
+use super::child::{Ended, Finished};
 use super::core::Core;
 use crate::cancel::node::Node;
-use crate::cancel::turn::{Ticket, Turns};
+use crate::cancel::trial::Trial;
+use crate::cancel::turn::{Ticket, Turn, Turns};
 
 /// How many children one poll of a nursery polls: a fraction of a millisecond's work.
 const MAX_POLLS: usize = 256;
 
 /// A child in the task of its nursery.
 pub(super) trait Member: Future<Output = Finished> {
-    /// The node at its root: until its end, if it has begun.
-    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>>;
-
-    /// Sees to it that it has a root, before its first poll.
-    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node>;
+    /// Sees to it that it has a root, before its first poll: one of its own, or `None` for that on trial.
+    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>>;
 }
 
 impl<M: Member + ?Sized> Member for Pin<Box<M>> {
-    fn root(self: Pin<&mut Self>) -> Option<&Arc<Node>> {
-        self.get_mut().as_mut().root()
-    }
-
-    fn begin(self: Pin<&mut Self>, core: &Core) -> Arc<Node> {
-        self.get_mut().as_mut().begin(core)
+    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
+        self.get_mut().as_mut().begin(core, trial)
     }
 }
 
@@ -51,8 +45,7 @@ pub(super) struct ChildSet<B> {
     spare: Vec<Ticket>,
     /// How many have begun.
     stamp: u32,
-    /// There may be a node on trial.
-    tries: bool,
+    trial: Option<Trial>,
 }
 
 /// Whose turn it is.
@@ -71,7 +64,7 @@ struct Slot<B> {
 
 impl<B> Default for ChildSet<B> {
     fn default() -> Self {
-        Self { slots: Slab::new(), due: VecDeque::new(), spare: Vec::new(), stamp: 0, tries: false }
+        Self { slots: Slab::new(), due: VecDeque::new(), spare: Vec::new(), stamp: 0, trial: None }
     }
 }
 
@@ -91,7 +84,7 @@ impl<B: Member + Unpin> ChildSet<B> {
     }
 
     /// Polls those whose turn it is, as far as `budget` allows; the first that ends is returned.
-    pub(super) fn poll_due(&mut self, core: &Core, budget: &mut Budget) -> Option<Finished> {
+    pub(super) fn poll_due(&mut self, core: &Core, budget: &mut Budget) -> Option<Ended> {
         while budget.0 > 0 {
             let ended = match self.due.pop_front()? {
                 Due::Woken(ticket) => self.poll_woken(ticket, budget),
@@ -107,39 +100,50 @@ impl<B: Member + Unpin> ChildSet<B> {
         None
     }
 
-    fn poll_woken(&mut self, ticket: Ticket, budget: &mut Budget) -> Option<Finished> {
+    fn poll_woken(&mut self, ticket: Ticket, budget: &mut Budget) -> Option<Ended> {
         let key = ticket.slot as usize;
         // Else it was woken before its end.
         let due =
             self.slots.get_mut(key).filter(|due| due.root.turn().is_some_and(|turn| turn.has(ticket)))?;
         budget.0 -= 1;
+        due.root.turn().into_iter().for_each(Turn::begin);
         let waker = waker_ref(&due.root);
         match Pin::new(&mut due.child).poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => None,
             Poll::Ready(finished) => {
                 drop(self.slots.remove(key));
-                Some(finished)
+                Some(finished.end().0)
             }
         }
     }
 
-    fn poll_new(&mut self, mut child: B, core: &Core) -> Option<Finished> {
-        let root = Pin::new(&mut child).begin(core);
-        self.tries = true;
+    fn poll_new(&mut self, mut child: B, core: &Core) -> Option<Ended> {
+        let own = Pin::new(&mut child).begin(core, &mut self.trial);
+        let tried = self.trial.as_ref().map(Trial::root);
+        let root = own.as_ref().or(tried).expect("a child without a root of its own is on trial");
         self.stamp = self.stamp.wrapping_add(1);
         // It gets its slot when it parks, but its wakes must know it now.
         let key = self.slots.vacant_key();
         let slot = u32::try_from(key).expect("fewer than four billion children fit into memory");
         let ticket = Ticket { slot, stamp: self.stamp };
         root.turn().expect("a child in the task of its nursery has turns").admit(ticket);
-        let polled = Pin::new(&mut child).poll(&mut Context::from_waker(&waker_ref(&root)));
+        let polled = Pin::new(&mut child).poll(&mut Context::from_waker(&waker_ref(root)));
         match polled {
-            Poll::Ready(finished) => Some(finished),
-            Poll::Pending => {
-                if let Some(root) = Pin::new(&mut child).root() {
-                    core.node.keep_trial(root);
+            Poll::Ready(finished) => {
+                let (ended, root) = finished.end();
+                if let (None, Some(trial)) = (own, &mut self.trial) {
+                    trial.give_back(root);
                 }
-                let inserted = self.slots.insert(Slot { child, root });
+                Some(ended)
+            }
+            Poll::Pending => {
+                let root = own.or_else(|| {
+                    let root = self.trial.take()?.into_root();
+                    core.node.keep_trial(&root);
+                    Some(root)
+                });
+                let slot = Slot { child, root: root? };
+                let inserted = self.slots.insert(slot);
                 debug_assert_eq!(inserted, key, "nothing else is inserted during a poll");
                 None
             }
@@ -152,7 +156,7 @@ impl<B: Member + Unpin> ChildSet<B> {
             // Many were woken or started at once; that memory is not for good.
             self.due = VecDeque::new();
         }
-        if std::mem::take(&mut self.tries) {
+        if self.trial.take().is_some() {
             core.node.end_trials();
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::child::{Failure, Finished, absorb};
+use super::child::{Ended, Failure, absorb};
 use super::core::Core;
 use super::grace::Grace;
 use crate::cancel::ambient::{self, Ambient};
@@ -113,14 +113,15 @@ impl State {
         if self.ambient.is_some() {
             return;
         }
-        let (mut task, mut vars) = (None, Vars::default());
+        let (mut root, mut vars) = (None, Vars::default());
         let run = Run::try_current();
         if let Some(above) = ambient::current() {
             self.link(core, &above.node, Place::SameTask);
             self.origin =
                 Some(Origin { above: Arc::as_ptr(&above.node).addr(), tokio_task: tokio::task::try_id() });
-            (task, vars) = (above.task(), above.vars);
-            if task.is_none()
+            root = above.root().cloned();
+            vars = above.vars;
+            if root.is_none()
                 && let Some(run) = &run
             {
                 run.adopt(&above.node);
@@ -130,7 +131,7 @@ impl State {
             self.link(core, run.root(), Place::OwnTask);
         }
         core.node.enter();
-        self.ambient = Some(Ambient::new(Arc::clone(&core.node), task).with_vars(vars));
+        self.ambient = Some(Ambient::new(Arc::clone(&core.node), root).with_vars(vars));
         self.started = Some(ticks::now());
         if let Some(run) = run {
             // Nobody else sets it: a nursery is entered once.
@@ -167,9 +168,9 @@ impl State {
     fn has_moved(&mut self) -> bool {
         let Some(Origin { above, tokio_task }) = self.origin else { return false };
         let here = ambient::peek(|here| {
-            (Arc::as_ptr(&here.node).addr() == above, here.record().map(|task| task.id()))
+            (Arc::as_ptr(&here.node).addr() == above, here.task().map(|task| task.id()))
         });
-        let first = self.ambient.as_ref().and_then(Ambient::record).map(|task| task.id());
+        let first = self.ambient.as_ref().and_then(Ambient::task).map(|task| task.id());
         let moved = match here {
             Some((is_above, _)) if is_above => false,
             Some((_, task)) => task != first || tokio::task::try_id() != tokio_task,
@@ -182,7 +183,7 @@ impl State {
     }
 
     fn refuse_move(&mut self, core: &Core) {
-        let first = self.ambient.as_ref().and_then(Ambient::record).map(|task| TaskInfo::clone(task));
+        let first = self.ambient.as_ref().and_then(Ambient::task);
         let error = Error::new(NurseryMoved::new(core.opened_at(), first));
         let reason = self.fail(core, Failure::Error(error), TaskInfo::named("nursery", core.opened_at()));
         core.node.cancel(reason);
@@ -202,10 +203,10 @@ impl State {
     }
 
     /// Counts a child's end and, if it failed, keeps the failure and cancels the others.
-    pub(super) fn settle(&mut self, core: &Core, finished: Finished) {
-        core.discount(finished.kind(), finished.place());
-        if let Some(failure) = finished.failure {
-            let reason = self.fail(core, failure, TaskInfo::clone(&finished.task));
+    pub(super) fn settle(&mut self, core: &Core, ended: Ended) {
+        core.discount(ended.kind, ended.place);
+        if let Some((task, failure)) = ended.failure {
+            let reason = self.fail(core, failure, task);
             // A panic that will go on upwards is everybody's business, also under supervision.
             if !self.supervise || self.panic.is_some() {
                 core.node.cancel(reason);

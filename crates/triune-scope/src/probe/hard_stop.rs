@@ -7,10 +7,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::cancel::node::Node;
 use crate::lock::Mutex;
 use crate::run::Run;
 use crate::task::TaskInfo;
-use crate::tree::record::Record;
 
 /// How many hard stops are kept with their details while somebody watches; later ones are only counted.
 const KEPT: usize = 1000;
@@ -113,13 +113,13 @@ impl HardStops {
     }
 }
 
-/// Takes note of a hard stop; the future has been dropped already.
+/// Takes note of a hard stop in the task with this root; the future has been dropped already.
 ///
 /// # Panics
 ///
 /// When hard stops are denied: that is what the switch is for.
-pub(crate) fn record(task: Option<&Record>, reason: &impl fmt::Display) {
-    tracing::debug!(task = ?task.map(|task| &**task), %reason, "cancel dropped a future parked in a foreign await");
+pub(crate) fn record(root: Option<&Node>, reason: &impl fmt::Display) {
+    tracing::debug!(task = ?root.and_then(Node::task), %reason, "cancel dropped a future parked in a foreign await");
     let Some(run) = Run::try_current() else { return };
     let stops = run.hard_stops();
     stops.count.fetch_add(1, Ordering::AcqRel);
@@ -128,7 +128,7 @@ pub(crate) fn record(task: Option<&Record>, reason: &impl fmt::Display) {
     if !denied && !watched {
         return;
     }
-    let stop = HardStop { task: task.map(|task| TaskInfo::clone(task)), reason: reason.to_string() };
+    let stop = HardStop { task: root.and_then(Node::task), reason: reason.to_string() };
     if watched {
         stops.keep(&stop);
     }

@@ -101,8 +101,8 @@ impl Run {
         if !self.0.started.swap(true, Ordering::Relaxed) {
             self.0.instruments.call(Interest::RUNS, |instrument| instrument.run_started());
         }
-        let record = Record::new(TaskInfo::named("main", Location::caller()));
-        let node = Node::task(&self.0.root, Inherit::Yes, record, ambient::vars());
+        let task = TaskInfo::named("main", Location::caller());
+        let node = Node::task_root(&self.0.root, Inherit::Yes, task, Record::new(), ambient::vars());
         RootBoundary::root(node, main).await.ok()
     }
 

@@ -77,8 +77,7 @@ impl Run {
         live: Option<LiveGuard>,
         future: impl Future<Output = ()> + Send + 'static,
     ) {
-        let record = Record::new(task.clone());
-        let node = Node::task(self.system(), inherit, record, Vars::default());
+        let node = Node::task_root(self.system(), inherit, task.clone(), Record::new(), Vars::default());
         let boundary = RootBoundary::root(node, future);
         let run = self.clone();
         #[expect(clippy::disallowed_methods, reason = "the run cancels it and waits for it")]

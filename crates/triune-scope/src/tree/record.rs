@@ -1,19 +1,17 @@
-//! What is known of one task while it lives.
+//! What is counted of one task while it lives.
 //!
 //! The record is a part of the task's root node, because a child of its own would cost an allocation. Its numbers are
-//! as small as they can be without losing what somebody may want to know: children come by the hundred thousand.
+//! as small as they can be without losing what somebody may want to know: children come by the hundred thousand. Who the
+//! task is, the node knows: [`Node::task`](crate::cancel::node::Node::task).
 
 use std::borrow::Cow;
-use std::ops::Deref;
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::ticks;
-use crate::cancel::node::Node;
 use crate::probe::census::{Entry, Kind};
-use crate::task::TaskInfo;
 
 /// A poll that takes longer stalls everybody in the same task, and is warned of once.
 const BLOCKING_POLL: Duration = Duration::from_millis(10);
@@ -27,10 +25,9 @@ const LONGEST_SHIFT: u32 = 10;
 /// `running_since` counts in units of so many ticks (as a shift): 20 microseconds, anew after more than a day.
 const SINCE_SHIFT: u32 = 16;
 
-/// The identity of a task with its counters. The nursery's bookkeeping and the tree share it.
+/// The counters of a task.
 #[derive(Debug)]
 pub(crate) struct Record {
-    info: TaskInfo,
     polls: AtomicU64,
     busy: AtomicU64,
     longest: AtomicU32,
@@ -43,12 +40,22 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) at: &'static Location<'static>,
-    pub(crate) name: OnceLock<Cow<'static, str>>,
+    /// Boxed, because few have one.
+    name: OnceLock<Box<Cow<'static, str>>>,
 }
 
 impl Opening {
     pub(crate) fn new(at: &'static Location<'static>) -> Self {
         Self { at, name: OnceLock::new() }
+    }
+
+    pub(crate) fn name(&self) -> Option<&Cow<'static, str>> {
+        self.name.get().map(|name| &**name)
+    }
+
+    /// A second name is ignored.
+    pub(crate) fn set_name(&self, name: Cow<'static, str>) {
+        let _second = self.name.set(Box::new(name));
     }
 }
 
@@ -59,18 +66,17 @@ pub(crate) struct Began(u64);
 
 impl Record {
     /// For a task that is no child: the main task, and those of the system.
-    pub(crate) fn new(info: TaskInfo) -> Self {
-        Self::counted(info, Entry::uncounted())
+    pub(crate) fn new() -> Self {
+        Self::counted(Entry::uncounted())
     }
 
     /// For a child of a nursery.
-    pub(crate) fn child(info: TaskInfo) -> Self {
-        Self::counted(info, Entry::new(Kind::Task))
+    pub(crate) fn child() -> Self {
+        Self::counted(Entry::new(Kind::Task))
     }
 
-    fn counted(info: TaskInfo, census: Entry) -> Self {
+    fn counted(census: Entry) -> Self {
         Self {
-            info,
             polls: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             longest: AtomicU32::new(0),
@@ -86,8 +92,17 @@ impl Record {
         Began(now)
     }
 
-    /// A poll has ended.
-    pub(crate) fn poll_ended(&self, began: Began) {
+    /// Counts anew, for another task.
+    pub(crate) fn reset(&self) {
+        self.polls.store(0, Ordering::Relaxed);
+        self.busy.store(0, Ordering::Relaxed);
+        self.longest.store(0, Ordering::Relaxed);
+    }
+
+    /// A poll has ended. Says how long it took if everybody else in the same task was stalled by it for the first time, which
+    /// is found in debug builds only.
+    #[must_use = "the user should hear of it"]
+    pub(crate) fn poll_ended(&self, began: Began) -> Option<Duration> {
         self.running_since.store(0, Ordering::Relaxed);
         // A counter may go back when a thread moves to another core.
         let took = ticks::now().saturating_sub(began.0);
@@ -95,26 +110,15 @@ impl Record {
         add(&self.busy, took);
         let units = u32::try_from(took >> LONGEST_SHIFT).unwrap_or(u32::MAX);
         let before = self.longest.load(Ordering::Relaxed);
-        if units > before {
-            self.longest.store(units, Ordering::Relaxed);
-            if cfg!(debug_assertions) && took > SUSPICIOUS_TICKS {
-                self.warn_of_blocking(took, before);
-            }
+        if units <= before {
+            return None;
         }
-    }
-
-    /// Warns if this is the first long poll; `before` is the longest until now.
-    #[cold]
-    fn warn_of_blocking(&self, took: u64, before: u32) {
+        self.longest.store(units, Ordering::Relaxed);
+        if !cfg!(debug_assertions) || took <= SUSPICIOUS_TICKS {
+            return None;
+        }
         let took = ticks::duration(took);
-        if took > BLOCKING_POLL && longest(before) <= BLOCKING_POLL {
-            tracing::warn!(
-                task = ?self.info,
-                ?took,
-                "a task computed so long without an await: everybody in the same task waited; use `spawn_task`, or a \
-                 worker job"
-            );
-        }
+        (took > BLOCKING_POLL && longest(before) <= BLOCKING_POLL).then_some(took)
     }
 
     /// Whether it was never polled.
@@ -155,41 +159,4 @@ fn since(ticks: u64) -> u32 {
 /// Only the polling thread writes, so this needs no atomic addition.
 fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
-}
-
-impl Deref for Record {
-    type Target = TaskInfo;
-
-    fn deref(&self) -> &TaskInfo {
-        &self.info
-    }
-}
-
-/// A handle on a task: the node at its root.
-#[derive(Debug, Clone)]
-pub(crate) struct Task(Arc<Node>);
-
-impl Task {
-    /// The task with this root; `None` for a node that is no root.
-    pub(crate) fn of(node: &Arc<Node>) -> Option<Self> {
-        node.record().is_some().then(|| Self(Arc::clone(node)))
-    }
-
-    /// The task with this root.
-    pub(crate) fn root(node: Arc<Node>) -> Self {
-        debug_assert!(node.record().is_some(), "a task's root has its record");
-        Self(node)
-    }
-
-    pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.0
-    }
-}
-
-impl Deref for Task {
-    type Target = Record;
-
-    fn deref(&self) -> &Record {
-        self.0.record().expect("a task's root has its record")
-    }
 }

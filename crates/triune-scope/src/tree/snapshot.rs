@@ -110,11 +110,11 @@ impl Tree {
     pub(crate) fn of(roots: Vec<Arc<Node>>) -> Self {
         let mut tasks: Vec<TaskState> = Vec::new();
         walk::each(roots, |node, above: Option<(usize, usize)>| {
-            let own = match node.record() {
-                Some(record) => {
+            let own = match node.task().zip(node.record()) {
+                Some((info, record)) => {
                     let parent = above.map(|(parent, _)| tasks[parent].info.id());
                     let depth = above.map_or(0, |(_, depth)| depth + 1);
-                    tasks.push(TaskState::of(node, record, parent, depth));
+                    tasks.push(TaskState::of(node, info, record, parent, depth));
                     Some((tasks.len() - 1, depth))
                 }
                 None => above,
@@ -156,18 +156,14 @@ impl Activity {
 impl NurseryState {
     fn of(node: &Node) -> Option<Self> {
         let opening = node.opening()?;
-        Some(Self {
-            name: opening.name.get().cloned(),
-            location: opening.at,
-            cancelled: node.cancel_reason(),
-        })
+        Some(Self { name: opening.name().cloned(), location: opening.at, cancelled: node.cancel_reason() })
     }
 }
 
 impl TaskState {
-    fn of(node: &Arc<Node>, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
+    fn of(node: &Arc<Node>, info: TaskInfo, record: &Record, parent: Option<TaskId>, depth: usize) -> Self {
         Self {
-            info: TaskInfo::clone(record),
+            info,
             parent,
             activity: Activity::of(record),
             waits_for: Vec::new(),
@@ -211,13 +207,13 @@ impl TaskState {
             return;
         }
         // A scope that was not entered yet, or that of daemons, polls nothing.
-        if node.record().is_none() && !node.has_entered() {
+        if !node.is_root() && !node.has_entered() {
             return;
         }
         let beneath = node.nodes_beneath();
         if beneath.is_empty() {
             self.waits_for.push(TaskWait::new(Awaited::Foreign, None));
-        } else if beneath.iter().all(|node| node.record().is_some()) {
+        } else if beneath.iter().all(|node| node.is_root()) {
             self.waits_for.push(TaskWait::new(Awaited::Children, None));
         }
     }
