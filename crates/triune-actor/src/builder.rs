@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Driver, Heartbeat, Link, connect};
 use triune_process::{Ladder, Limits, Process, Spec, Stdio, build_id};
-use triune_scope::{Error, FutureExt, Nursery, NurseryError, checkpoint, shield_unbounded};
+use triune_scope::{FutureExt, LocalNursery, Nursery, NurseryError, TaskId, checkpoint, shield_unbounded};
 use triune_wire::{BuildId, Hello};
 
 use crate::call::Call;
@@ -28,23 +28,17 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest name in bytes: it is a part of paths that go into logs, errors and `ps`.
 const MAX_NAME: usize = 128;
 
-/// What actors add to a nursery, over whatever error type.
-pub trait NurseryActorExt<'env> {
+/// What actors add to a nursery, with and without `Send`, over whatever error type.
+pub trait NurseryActorExt: Clone {
     /// What the nursery's children fail with.
-    type Error;
+    type Error: NurseryError;
 
     /// An actor under this name, to be configured and started: a process of its own that serves this program's endpoints.
     ///
     /// The nursery owns it: when its body and all other children are done, or when it is cancelled, the actor is stopped and reaped. Its
     /// death fails the nursery.
     #[must_use = "nothing is started yet; call `start` or `run`"]
-    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env, Self::Error>;
-}
-
-impl<'env, E: NurseryError> NurseryActorExt<'env> for Nursery<'env, E> {
-    type Error = E;
-
-    fn actor(&self, name: impl Into<String>) -> ActorBuilder<'env, E> {
+    fn actor(&self, name: impl Into<String>) -> ActorBuilder<Self> {
         ActorBuilder {
             nursery: self.clone(),
             name: name.into(),
@@ -57,12 +51,40 @@ impl<'env, E: NurseryError> NurseryActorExt<'env> for Nursery<'env, E> {
             spin: Duration::ZERO,
         }
     }
+
+    /// Owns the supervisor of an actor from now on, under the actor's path.
+    #[doc(hidden)]
+    fn supervise<F>(&self, path: String, supervisor: F) -> TaskId
+    where
+        F: Future<Output = Result<(), Self::Error>> + Send + 'static;
 }
 
-/// An actor that is not started yet.
+impl<E: NurseryError> NurseryActorExt for Nursery<'_, E> {
+    type Error = E;
+
+    fn supervise<F>(&self, path: String, supervisor: F) -> TaskId
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.daemon_task(path, supervisor).id()
+    }
+}
+
+impl<E: NurseryError> NurseryActorExt for LocalNursery<'_, E> {
+    type Error = E;
+
+    fn supervise<F>(&self, path: String, supervisor: F) -> TaskId
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.daemon_task(path, supervisor).id()
+    }
+}
+
+/// An actor that is not started yet, for a nursery of type `N`.
 #[must_use = "nothing is started yet; call `start` or `run`"]
-pub struct ActorBuilder<'env, E = Error> {
-    nursery: Nursery<'env, E>,
+pub struct ActorBuilder<N> {
+    nursery: N,
     name: String,
     ladder: Ladder,
     boot_deadline: Duration,
@@ -73,7 +95,7 @@ pub struct ActorBuilder<'env, E = Error> {
     spin: Duration,
 }
 
-impl<E: NurseryError> ActorBuilder<'_, E> {
+impl<N: NurseryActorExt> ActorBuilder<N> {
     /// How long the actor may clean up after it was asked to stop, before it is ended by force; also how long the caller of a cancelled
     /// request waits for its end, and how long the actor cleans up when its parent is gone. 500 ms by default.
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -175,9 +197,9 @@ impl<E: NurseryError> ActorBuilder<'_, E> {
         let grace = ladder.cancel_grace;
         let shared = Arc::new(Shared::new(name, path.clone(), process.pid(), link, grace));
         let supervisor = Supervisor::new(Arc::clone(&shared), process, driver, ladder);
-        let task = nursery.daemon_task(path, async { supervisor.run().await.map_err(E::from) });
+        let task = nursery.supervise(path, async { supervisor.run().await.map_err(N::Error::from) });
         // Before anybody can call: the supervisor's number marks the echoes of a death.
-        shared.supervisor.get_or_init(|| task.id().get());
+        shared.supervisor.get_or_init(|| task.get());
         Ok(Portal { shared })
     }
 
@@ -249,7 +271,7 @@ fn check_name(name: &str) -> Result<(), StartError> {
     Err(StartError::Name { name: name.chars().take(MAX_NAME).collect(), reason })
 }
 
-impl<E> fmt::Debug for ActorBuilder<'_, E> {
+impl<N> fmt::Debug for ActorBuilder<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorBuilder")
             .field("name", &self.name)

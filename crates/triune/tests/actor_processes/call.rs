@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use triune::actor::{CallError, ReportKind, current_name, current_path};
+use triune::actor::{ActorDied, CallError, ReportKind, current_name, current_path};
 use triune::prelude::*;
-use triune::{CancelScope, Cause, Outcome, shield_unbounded};
+use triune::{CancelScope, Cause, Outcome, local_nursery, local_nursery_with, shield_unbounded};
 use triune_testing::LeakGuard;
 
-use crate::support::{Bell, RingOnDrop, ring};
+use crate::support::{Bell, RingOnDrop, kill, ring};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Fault {
@@ -173,6 +173,38 @@ async fn an_actor_knows_its_name_and_path_and_is_a_process_of_its_own() {
     })
     .await
     .unwrap();
+    guard.settle().await;
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+#[triune::test]
+async fn actors_are_children_of_a_nursery_without_send_and_of_one_over_another_error_too() {
+    let guard = LeakGuard::new();
+    let counter = std::rc::Rc::new(std::cell::Cell::new(0));
+    let portal = local_nursery(async |n| {
+        let actor = n.actor("adder").start().await?;
+        let counted = counter.clone();
+        let called = actor.clone();
+        n.spawn(async move {
+            counted.set(called.call(add::with(40, 2)).await?);
+            Ok(())
+        })
+        .await?;
+        let sum = n.actor("once").run(add::with(1, 2)).await?;
+        assert_eq!((counter.get(), sum), (42, 3));
+        Ok(actor)
+    });
+    let report = portal.await.unwrap().wait().await.unwrap();
+    assert!(report.is_graceful(), "the nursery has stopped it: {report}");
+    let failed = local_nursery_with::<Boxed, _, _, _>(async |n| {
+        let actor = n.actor("victim").start().await?;
+        kill(actor.pid());
+        Ok(std::future::pending::<()>().cancellable().await?)
+    });
+    let failed = triune::Error::from_boxed(failed.await.expect_err("its actor died"));
+    let died: &ActorDied = failed.downcast_ref().expect("it says so");
+    assert_eq!(died.name(), "/victim");
     guard.settle().await;
 }
 
