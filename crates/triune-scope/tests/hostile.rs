@@ -18,7 +18,7 @@ use triune_scope::{
     shield_unbounded, sleep, sync,
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 20 });
 
 /// Panics past the hook, which would print.
 struct Bomb;
@@ -122,7 +122,7 @@ fn nest(depth: usize, polls: &Cell<usize>) -> Pin<Box<dyn Future<Output = Result
 /// Each nursery is polled as often as it polls its children, so a limit in each would be multiplied.
 #[tokio::test]
 async fn a_restless_child_is_polled_once_per_turn_however_deep_it_is() {
-    const TURNS: usize = 100;
+    const TURNS: usize = if cfg!(miri) { 30 } else { 100 };
     for depth in [0, 1, 5, 20] {
         let polls = Cell::new(0);
         let mut nested = nest(depth, &polls);
@@ -173,7 +173,8 @@ async fn nested_nurseries_by_the_hundred_end() {
             nursery(async move |n| n.spawn(nest(depth - 1)).await).await
         })
     }
-    let failed = tokio::time::timeout(LIMIT, nest(150)).await.expect("it ends").unwrap_err();
+    let depth = if cfg!(miri) { 10 } else { 150 };
+    let failed = tokio::time::timeout(LIMIT, nest(depth)).await.expect("it ends").unwrap_err();
     assert_eq!(failed.group().unwrap().flatten().len(), 1);
 }
 
