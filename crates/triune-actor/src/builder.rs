@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use triune_ipc::{Config, ConnectError, Driver, Heartbeat, Link, connect};
 use triune_process::{Ladder, Limits, Process, Spec, Stdio, build_id};
+use triune_scope::__primitive::owed;
 use triune_scope::{FutureExt, LocalNursery, Nursery, NurseryError, TaskId, checkpoint, shield_unbounded};
 use triune_wire::{BuildId, Hello};
 
@@ -174,7 +175,7 @@ impl<N: NurseryActorExt> ActorBuilder<N> {
         let spec = Spec::new(ROLE, path.clone()).envs(env).stdio(stdio).limits(limits);
         // A little more than what it ends itself by when its parent is gone.
         let spec = spec.orphan_grace(ladder.cancel_grace.saturating_add(ladder.term_grace));
-        let spawned = shield_unbounded(triune_process::spawn(spec)).await;
+        let spawned = owed("start of an actor", shield_unbounded(triune_process::spawn(spec))).await;
         let (process, stream) = spawned.map_err(StartError::Process)?;
         let settings = Settings { grace: ladder.cancel_grace, spin };
         let mut config = Config::new(Hello::new(BuildId::new(build_id()), "root", current_path()));
@@ -186,11 +187,11 @@ impl<N: NurseryActorExt> ActorBuilder<N> {
         let (link, driver) = match booted {
             Ok(Ok(booted)) => booted,
             Ok(Err(error)) => {
-                reap(&process).await;
+                reap(process).await;
                 return Err(StartError::Process(error));
             }
             Err(cancelled) => {
-                reap(&process).await;
+                reap(process).await;
                 return Err(StartError::Cancelled(cancelled));
             }
         };
@@ -251,9 +252,9 @@ async fn boot(
     }
 }
 
-async fn reap(process: &Process) {
+async fn reap(process: Process) {
     process.kill();
-    shield_unbounded(process.wait_gone()).await;
+    owed("end of an actor", async move { shield_unbounded(process.wait_gone()).await }).await;
 }
 
 fn check_name(name: &str) -> Result<(), StartError> {

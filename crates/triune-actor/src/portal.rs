@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
-use triune_scope::__primitive::{checkpoint_if_cancelled, primitive};
+use triune_scope::__primitive::{checkpoint_if_cancelled, owed, primitive};
 use triune_scope::{CancelReason, Cancelled, FutureExt, checkpoint, shield, shield_unbounded};
 
 use crate::call::{Call, Request};
@@ -150,7 +150,8 @@ impl Portal {
 
     /// Waits for the end, whatever happens to the caller's scope: what is being stopped ends within its ladder.
     pub(crate) async fn wait_shielded(&self) -> ExitReport {
-        shield_unbounded(self.shared.verdict()).await
+        let shared = Arc::clone(&self.shared);
+        owed("end of an actor", async move { shield_unbounded(shared.verdict()).await }).await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::future::{Future, pending, ready};
 use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::yield_now;
 use tokio::time::Instant;
+use triune_scope::__primitive::owed;
 use triune_scope::blocking::{self, Blocking};
 use triune_scope::{
-    CancelScope, Error, FutureExt as _, Outcome, Result, Run, Started, bracket, nursery, shield,
-    shield_unbounded, sleep, sync,
+    CancelScope, Error, FutureExt as _, Outcome, Result, Run, Started, bracket, current_task_id,
+    is_cancelled, nursery, shield, shield_unbounded, sleep, sync,
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 20 });
 
 /// Polls a future once and leaves it where it is.
 async fn strand<F: Future + ?Sized>(mut future: Pin<&mut F>) {
@@ -241,6 +243,60 @@ async fn a_start_that_is_stranded_while_its_child_cleans_up() {
         Ok(())
     });
     open.await.unwrap();
+}
+
+/// The waits of the crates above for the end of a process.
+#[tokio::test]
+async fn what_is_owed_holds_up_a_cancel_until_it_is_over_whoever_polls() {
+    let (scope, over) = (CancelScope::new(), Arc::new(sync::Event::new()));
+    let mut end = Box::pin(ends(&scope, async {
+        let awaited = Arc::clone(&over);
+        let mut stranded =
+            Box::pin(owed("wait", async move { shield_unbounded(async { awaited.wait().await }).await }));
+        strand(stranded.as_mut()).await;
+        scope.cancel("now");
+        pending::<()>().await;
+        drop(stranded);
+    }));
+    for _ in 0..200 {
+        assert!(futures_util::poll!(&mut end).is_pending());
+        yield_now().await;
+    }
+    over.set();
+    assert!(end.await.is_cancelled());
+}
+
+#[tokio::test]
+async fn what_is_owed_arrives_in_a_cancelled_scope_and_so_does_its_panic() {
+    let scope = CancelScope::new();
+    scope.cancel("before");
+    let end = scope.run(async {
+        let task = current_task_id();
+        let owed = owed("value", async move {
+            shield_unbounded(yield_now()).await;
+            assert_ne!(current_task_id(), task, "it is a task of its own");
+            is_cancelled()
+        });
+        owed.await
+    });
+    assert_eq!(end.await, Outcome::Done(true), "it sees the cancel");
+    let explodes = owed("panic", async { std::panic::resume_unwind(Box::new("boom")) });
+    let payload = std::panic::AssertUnwindSafe(explodes).catch_unwind().await.map(|(): ()| ()).unwrap_err();
+    assert_eq!(payload.downcast_ref(), Some(&"boom"));
+}
+
+#[tokio::test]
+async fn what_is_owed_to_nobody_any_more_is_waited_for_by_the_run() {
+    let over = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&over);
+    let mut dropped = Box::pin(owed("count", async move {
+        shield_unbounded(yield_now()).await;
+        counter.fetch_add(1, Ordering::Relaxed);
+    }));
+    strand(dropped.as_mut()).await;
+    drop(dropped);
+    Run::current().close().await;
+    assert_eq!(over.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use triune_ipc::CallEnd;
 use triune_scope::sync::{CapacityLimiter, Token};
-use triune_scope::{Cancelled, FutureExt, Run, Timeout, checkpoint};
+use triune_scope::{Cancelled, FutureExt, Timeout, checkpoint};
 use triune_wire::{Message, Report, ReportKind};
 
 use crate::ambient;
@@ -99,10 +99,9 @@ pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunErro
         NotAdmitted::Closed => closed(),
         NotAdmitted::Cancelled(cancelled) => request.cancelled(cancelled),
     })?;
-    let run = Run::current();
     loop {
         let lease = pool.lease(token, request.policy).ok_or_else(closed)?;
-        token = match attempt(request, target, (&arguments, &kept), &run, lease).await? {
+        token = match attempt(request, target, (&arguments, &kept), lease).await? {
             Attempt::Answered(answer, lease) => return Ok((answer, lease)),
             Attempt::NotRead(token) => token,
         };
@@ -129,7 +128,6 @@ async fn attempt(
     request: &Request,
     target: u32,
     (arguments, kept): (&Message, &Kept),
-    run: &Run,
     lease: Lease,
 ) -> Result<Attempt, RunError> {
     let connected = match lease.connected().cancellable().await {
@@ -146,7 +144,7 @@ async fn attempt(
             return Err(request.not_started(failure));
         }
     };
-    match Flight::new(call, lease, request, kept.clone(), run).land().await {
+    match Flight::new(call, lease, request, kept.clone()).land().await {
         Landing::Cancelled(cancelled) => Err(request.cancelled(cancelled)),
         Landing::TimedOut(limit) => {
             Err(RunError::Timeout { job: request.job(), timeout: Timeout::new(Some(limit)) })

@@ -1,27 +1,29 @@
 //! A call that is on its way: the one place where a cancel and a drop of the caller meet a running job.
 //!
-//! Invariant: a job that must not be cancelled keeps its call and its lease until it has ended, with the caller or, after
-//! the caller's future was dropped, with a system task of the run.
+//! 1. A job that a cancel kills is its caller's: dropped with him, it is killed.
+//! 2. A job that must not be cancelled is nobody's: a task of its own keeps call and lease until it has ended, and frees the worker
+//!    if there is no caller any more.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
+use triune_scope::__primitive::owed;
 use triune_scope::{Cancelled, FutureExt, Run, shield_unbounded};
 
 use crate::execute::Request;
 use crate::pool::{Lease, Policy};
 use crate::shared::Kept;
 
+/// Field order matters: the worker is killed before its call is dropped, because a cancel message to a dead one goes nowhere.
 #[derive(Debug)]
-pub(crate) struct Flight<'a> {
-    /// Taken when the call has ended.
-    cargo: Option<(PendingCall, Lease)>,
+pub(crate) struct Flight {
+    lease: Lease,
+    call: PendingCall,
     policy: Policy,
     limit: Option<Duration>,
     /// What the arguments refer to in this process.
-    kept: Kept,
-    run: &'a Run,
+    _kept: Kept,
 }
 
 /// How a call ended.
@@ -35,11 +37,9 @@ pub(crate) enum Landing {
     TimedOut(Duration),
 }
 
-const UNTIL_LANDED: &str = "the cargo is taken when the flight lands, and it lands once";
-
-impl<'a> Flight<'a> {
-    pub(crate) fn new(call: PendingCall, lease: Lease, request: &Request, kept: Kept, run: &'a Run) -> Self {
-        Self { cargo: Some((call, lease)), policy: request.policy, limit: request.limit, kept, run }
+impl Flight {
+    pub(crate) fn new(call: PendingCall, lease: Lease, request: &Request, kept: Kept) -> Self {
+        Self { lease, call, policy: request.policy, limit: request.limit, _kept: kept }
     }
 
     /// Waits for the answer.
@@ -47,9 +47,21 @@ impl<'a> Flight<'a> {
     /// # Cancel safety
     ///
     /// As [`run`](crate::run).
-    pub(crate) async fn land(mut self) -> Landing {
-        let (call, _lease) = self.cargo.as_mut().expect(UNTIL_LANDED);
-        let policy = self.policy;
+    pub(crate) async fn land(self) -> Landing {
+        match self.policy {
+            Policy::Kill => self.wait().await,
+            Policy::Finish => {
+                let delivery = owed("uncancellable job", async { Delivery(Some(self.wait().await)) }).await;
+                delivery.accept()
+            }
+        }
+    }
+
+    /// # Cancel safety
+    ///
+    /// Dropping it kills the worker.
+    async fn wait(mut self) -> Landing {
+        let (call, policy) = (&mut self.call, self.policy);
         let answer = async {
             match policy {
                 Policy::Kill => call.cancellable().await,
@@ -57,15 +69,14 @@ impl<'a> Flight<'a> {
             }
         };
         let answer = within(self.limit, answer).await;
-        let (call, lease) = self.cargo.take().expect(UNTIL_LANDED);
+        let Self { lease, call, limit, .. } = self;
         let landing = match answer {
             Some(Ok(Ok(answer))) => return Landing::Answered(answer, lease),
             Some(Ok(Err(end))) => return Landing::Failed(end, lease),
             Some(Err(cancelled)) => Landing::Cancelled(cancelled),
-            None => Landing::TimedOut(self.limit.unwrap_or_default()),
+            None => Landing::TimedOut(limit.unwrap_or_default()),
         };
         lease.kill().await;
-        // After the kill: a cancel message to a dead worker goes nowhere.
         drop(call);
         landing
     }
@@ -81,21 +92,23 @@ async fn within<F: Future>(limit: Option<Duration>, future: F) -> Option<F::Outp
     }
 }
 
-impl Drop for Flight<'_> {
+/// The end of a job whose caller may be gone: whoever drops it unread frees the worker.
+struct Delivery(Option<Landing>);
+
+impl Delivery {
+    fn accept(mut self) -> Landing {
+        self.0.take().expect("it is accepted once")
+    }
+}
+
+impl Drop for Delivery {
     fn drop(&mut self) {
-        let Some((call, lease)) = self.cargo.take() else { return };
-        match self.policy {
-            Policy::Kill => drop(lease),
-            Policy::Finish => {
-                let (limit, kept) = (self.limit, std::mem::take(&mut self.kept));
-                self.run.spawn_system("job without a caller", async move {
-                    match within(limit, shield_unbounded(call)).await {
-                        Some(Ok(_) | Err(CallEnd::Failed(_) | CallEnd::TooLarge { .. })) => lease.release(),
-                        Some(Err(_)) | None => drop(lease),
-                    }
-                    drop(kept);
-                });
-            }
+        match self.0.take() {
+            Some(
+                Landing::Answered(_, lease)
+                | Landing::Failed(CallEnd::Failed(_) | CallEnd::TooLarge { .. }, lease),
+            ) if Run::try_current().is_some() => lease.release(),
+            _nothing_to_free => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use triune_scope::__primitive::owed;
 use triune_scope::sync::CapacityLimiter;
 use triune_scope::{blocking, shield_unbounded};
 use triune_wire::{Codec as _, DecodeError, Postcard};
@@ -208,7 +209,8 @@ async fn decoded_elsewhere<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
 where
     O: DeserializeOwned + Send + 'static,
 {
-    shield_unbounded(blocking::run(move |_| Ok(Postcard::decode_shared(&bytes)))).await.ok()
+    let decodes = blocking::run(move |_| Ok(Postcard::decode_shared(&bytes)));
+    owed("decoding of a result", shield_unbounded(decodes)).await.ok()
 }
 
 impl<O> fmt::Debug for Run<O> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use triune_process::LimitsReport;
+use triune_scope::__primitive::owed;
 use triune_scope::{FutureExt as _, Result, shield_unbounded};
 
 use crate::ambient::POOL;
@@ -174,16 +175,20 @@ where
 /// # Cancel safety
 ///
 /// A cancel shortens the wait. Dropping it leaves the workers to the run.
-async fn closed(core: &PoolCore) -> Option<CloseError> {
+async fn closed(core: &Arc<PoolCore>) -> Option<CloseError> {
     core.close(Closing::AfterJobs);
-    let mut emptied = pin!(shield_unbounded(core.emptied()));
-    let cancelled = pending::<()>().cancellable();
-    tokio::select! {
-        biased;
-        failures = &mut emptied => return failures,
-        _cancelled = cancelled => core.close(Closing::AfterUncancellable),
-    }
-    emptied.await
+    let core = Arc::clone(core);
+    let end = async move {
+        let mut emptied = pin!(shield_unbounded(core.emptied()));
+        let cancelled = pending::<()>().cancellable();
+        tokio::select! {
+            biased;
+            failures = &mut emptied => return failures,
+            _cancelled = cancelled => core.close(Closing::AfterUncancellable),
+        }
+        emptied.await
+    };
+    owed("end of a pool", end).await
 }
 
 /// Closes the pool at once if the scope is dropped.

@@ -3,9 +3,13 @@
 //! Owns: what is known of a worker, each fact set once by the supervisor. Does not own: its place in the pool (`pool`), nor
 //! its end (`supervise`).
 
+use std::sync::Arc;
+
 use tokio::sync::SetOnce;
 use triune_ipc::Link;
 use triune_process::{Exit, Phase, Process, StartError, WorkerDied};
+use triune_scope::__primitive::owed;
+use triune_scope::shield_unbounded;
 use triune_wire::Report;
 
 use crate::config::Allowance;
@@ -120,6 +124,19 @@ impl Worker {
     /// Nothing is lost.
     pub(crate) async fn ended(&self) -> Option<End> {
         *self.end.wait().await
+    }
+
+    /// As [`ended`](Self::ended), and no cancel cuts it short, nor is one held up if nobody polls this to its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn reaped(self: &Arc<Self>) -> Option<End> {
+        if let Some(end) = self.end.get() {
+            return *end;
+        }
+        let worker = Arc::clone(self);
+        owed("end of a worker", async move { shield_unbounded(worker.ended()).await }).await
     }
 
     pub(crate) fn set_end(&self, end: Option<End>) {

@@ -14,6 +14,7 @@
 //! * [`child`]: one child: the future that runs it and the handle that waits for its value.
 //! * [`parallel`]: children that are tokio tasks.
 //! * [`blocking`]: children that are thread jobs.
+//! * [`owed`]: waits that a cancel must not cut short.
 //! * [`core`]: what all of these share; knows nothing of `'env`.
 //!
 //! # Why no `unsafe`
@@ -41,6 +42,7 @@ mod grace;
 mod handle;
 mod info;
 mod local;
+mod owed;
 mod parallel;
 mod queue;
 mod set;
@@ -56,5 +58,6 @@ pub use future::{
 pub use handle::Nursery;
 pub use info::{ChildInfo, ChildKind};
 pub use local::LocalNursery;
+pub use owed::owed;
 pub use start::Started;
 pub use state::PanicPolicy;

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use triune_process::Phase;
-use triune_scope::shield_unbounded;
 use triune_scope::sync::Token;
 
 use super::PoolCore;
@@ -50,7 +49,7 @@ impl Lease {
     pub(crate) async fn kill(self) {
         let worker = Arc::clone(&self.worker);
         drop(self);
-        shield_unbounded(worker.ended()).await;
+        worker.reaped().await;
     }
 
     /// The worker has died. Waits until that is settled; gives back the token, and how it died.
@@ -62,7 +61,7 @@ impl Lease {
         // It may only have closed its link.
         self.pool.condemn(&self.worker, None);
         self.worker.kill();
-        let end = shield_unbounded(self.worker.ended()).await;
+        let end = self.worker.reaped().await;
         (self.take_token(), end)
     }
 

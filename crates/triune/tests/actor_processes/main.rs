@@ -8,4 +8,5 @@ mod death;
 mod nested;
 mod peers;
 mod stop;
+mod stranded;
 mod support;

@@ -21,6 +21,7 @@ mod nursery;
 mod policy;
 mod run;
 mod scope;
+mod stranded;
 mod stress;
 mod support;
 
