@@ -36,8 +36,10 @@ pub(super) struct State {
 /// What few nodes need.
 #[derive(Debug, Default)]
 pub(super) struct More {
-    /// The nodes beneath, but for the first.
+    /// The nodes beneath, but for the first and the children.
     nodes: Links,
+    /// Of a nursery: the roots of the children that it polls itself.
+    children: Links,
     /// The primitives that wait right here, but for the first, and what the tree shows of them.
     leaves: Slab<(Waker, TaskWait)>,
     pub(super) times: Times,
@@ -90,7 +92,7 @@ impl Node {
         let state = self.state.lock();
         state.first.is_some()
             || state.leaf.is_some()
-            || state.more.as_ref().is_some_and(|more| !more.nodes.is_empty() || !more.leaves.is_empty())
+            || state.more.as_ref().is_some_and(|more| more.has_beneath())
     }
 
     /// What is waited for right here.
@@ -128,6 +130,12 @@ impl Node {
     }
 }
 
+impl More {
+    fn has_beneath(&self) -> bool {
+        !self.nodes.is_empty() || !self.children.is_empty() || !self.leaves.is_empty()
+    }
+}
+
 impl State {
     pub(super) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
@@ -141,10 +149,21 @@ impl State {
         self.more().nodes.insert(node) + 1
     }
 
+    /// The same for the root of a child that its nursery polls itself.
+    pub(super) fn insert_child(&mut self, node: Weak<Node>) -> u32 {
+        self.more().children.insert(node)
+    }
+
+    pub(super) fn remove_child(&mut self, key: u32) -> Option<Weak<Node>> {
+        match key {
+            TRIAL => None,
+            key => self.more.as_mut()?.children.remove(key),
+        }
+    }
+
     pub(super) fn remove(&mut self, key: u32) -> Option<Weak<Node>> {
         match key {
             FIRST => self.first.take(),
-            TRIAL => None,
             key => self.more.as_mut()?.nodes.remove(key - 1),
         }
     }
@@ -156,10 +175,18 @@ impl State {
 
     /// Adds the nodes beneath that are still alive. Whoever drops them must not hold this node's lock.
     pub(super) fn add_beneath(&self, nodes: &mut Vec<Arc<Node>>) {
+        self.add_beside_children(nodes);
+        if let Some(more) = &self.more {
+            more.children.add_living(nodes);
+            nodes.extend(more.trial.clone());
+        }
+    }
+
+    /// The same without the children that a nursery polls itself.
+    pub(super) fn add_beside_children(&self, nodes: &mut Vec<Arc<Node>>) {
         nodes.extend(self.first.as_ref().and_then(Weak::upgrade));
         if let Some(more) = &self.more {
             more.nodes.add_living(nodes);
-            nodes.extend(more.trial.clone());
         }
     }
 
@@ -175,10 +202,8 @@ impl State {
         self.leaf.as_deref().into_iter().chain(others)
     }
 
-    /// Adds what wakes the primitives that wait right here.
-    pub(super) fn add_leaves(&self, wakers: &mut Vec<Waker>) {
-        if self.leaf.is_some() || self.more.is_some() {
-            wakers.extend(self.leaves().map(|(waker, _)| waker.clone()));
-        }
+    /// What wakes the primitives that wait right here.
+    pub(super) fn wakers_of_leaves(&self) -> impl Iterator<Item = &Waker> {
+        self.leaves().map(|(waker, _)| waker)
     }
 }

@@ -73,7 +73,7 @@ mod reason;
 mod scope;
 mod seat;
 mod shield;
-mod spread;
+pub(crate) mod spread;
 pub(crate) mod trial;
 pub(crate) mod turn;
 pub(crate) mod wake;

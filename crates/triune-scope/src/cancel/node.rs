@@ -114,7 +114,10 @@ impl Node {
             node.raise(Flag::HasVars);
         }
         let node = Arc::new(node);
-        let key = parent.state.lock().insert(Arc::downgrade(&node));
+        let weak = Arc::downgrade(&node);
+        let mut above = parent.state.lock();
+        let key = if node.turn.is_some() { above.insert_child(weak) } else { above.insert(weak) };
+        drop(above);
         node.key.store(key, Ordering::Relaxed);
         node.take_over(parent);
         node
@@ -181,7 +184,10 @@ impl Node {
     }
 
     fn unlink_from(&self, parent: &Node) {
-        let entry = parent.state.lock().remove(self.key.load(Ordering::Relaxed));
+        let key = self.key.load(Ordering::Relaxed);
+        let mut above = parent.state.lock();
+        let entry = if self.turn.is_some() { above.remove_child(key) } else { above.remove(key) };
+        drop(above);
         drop(entry);
     }
 

@@ -9,12 +9,14 @@ use super::beneath::State;
 use super::flags::Flag;
 use super::node::Node;
 use super::reason::CancelReason;
-use super::wake::wake_all;
+use super::wake::{each, wake_all};
 
 /// Whether a walk goes on beneath a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
     Descend,
+    /// But for the children that a nursery polls itself.
+    BesideChildren,
     Stop,
 }
 
@@ -88,72 +90,48 @@ impl Node {
         drop(void);
     }
 
-    /// Wakes every boundary and leaf beneath in the same task, deepest first, and tells the shields there that their time
-    /// begins; only the first call does.
-    ///
-    /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
-    /// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
+    /// Makes the pass of this node and what is beneath, see [`Pass`]; only the first call does.
     pub(crate) fn wake_beneath(self: &Arc<Self>) {
-        if self.has(Flag::Passed) {
-            return;
-        }
-        let reason = self.reason();
-        let mut wakers = Vec::new();
-        let mut tasks = Vec::new();
-        let mut shields = Vec::new();
-        self.walk(|node, visit| {
-            if visit.enters_shield {
-                if visit.state.is_patient() {
-                    shields.push(Arc::clone(node));
-                }
-                return Walk::Stop;
-            }
-            if !visit.is_self && node.is_own_task() {
-                // Else the canceller was first, and tells it.
-                if !node.is_cancelled() {
-                    tasks.push(Arc::clone(node));
-                }
-                return Walk::Stop;
-            }
-            if !node.raise(Flag::Passed) {
-                return Walk::Stop;
-            }
-            if !node.is_cancelled() {
-                node.mark(visit.state, &reason);
-            }
-            if !visit.is_self {
-                wakers.extend(match (&visit.state.waker, node.turn()) {
-                    (None, Some(turn)) => turn.call(),
-                    (registered, _) => registered.clone(),
-                });
-            }
-            visit.state.add_leaves(&mut wakers);
-            Walk::Descend
-        });
-        for task in tasks {
-            task.spread(&reason);
-        }
-        wakers.reverse();
-        wake_all(wakers);
-        for shield in shields {
-            shield.lose_patience(&reason);
+        if !self.has(Flag::Passed) {
+            Pass::default().over(self, &self.reason(), Walk::Descend);
         }
     }
 
+    /// The same for a nursery that is being polled, but for its own children: it [takes](Pass::take_in) each in, because it
+    /// finds them without a walk. The reason, if this is the first call.
+    pub(crate) fn wake_beside_children(self: &Arc<Self>) -> Option<CancelReason> {
+        if self.has(Flag::Passed) {
+            return None;
+        }
+        let reason = self.reason();
+        Pass::default().over(self, &reason, Walk::BesideChildren);
+        Some(reason)
+    }
+
     /// Visits this node and what is beneath, each under its own lock, parents first.
-    pub(super) fn walk(self: &Arc<Self>, mut visitor: impl FnMut(&Arc<Self>, Visit<'_>) -> Walk) {
-        let mut todo = Vec::new();
+    pub(super) fn walk(self: &Arc<Self>, visitor: impl FnMut(&Arc<Self>, Visit<'_>) -> Walk) {
+        self.walk_with(&mut Vec::new(), visitor);
+    }
+
+    /// The same with memory that is kept.
+    fn walk_with(
+        self: &Arc<Self>,
+        todo: &mut Vec<Arc<Self>>,
+        mut visitor: impl FnMut(&Arc<Self>, Visit<'_>) -> Walk,
+    ) {
         let mut visit = |node: &Arc<Self>, todo: &mut Vec<Arc<Self>>| {
             let mut state = node.state.lock();
             let is_self = Arc::ptr_eq(node, self);
             let enters_shield = !is_self && node.is_shield();
-            if visitor(node, Visit { is_self, enters_shield, state: &mut state }) == Walk::Descend {
-                state.add_beneath(todo);
+            match visitor(node, Visit { is_self, enters_shield, state: &mut state }) {
+                Walk::Descend => state.add_beneath(todo),
+                Walk::BesideChildren => state.add_beside_children(todo),
+                Walk::Stop => {}
             }
         };
-        visit(self, &mut todo);
+        visit(self, todo);
         while let Some(node) = todo.pop() {
-            visit(&node, &mut todo);
+            visit(&node, todo);
             // Dropped here, where no lock is held: the last reference takes its parent's.
         }
     }
@@ -186,6 +164,73 @@ impl Node {
         // A shield that a hard stop reached knows a reason already.
         state.reason.get_or_insert_with(|| reason.clone());
         self.raise(Flag::Cancelled);
+    }
+}
+
+/// A pass: wakes every boundary and leaf beneath in the same task, deepest first, and tells the shields there that their
+/// time begins.
+///
+/// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
+/// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
+///
+/// Its memory is kept from child to child.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    todo: Vec<Arc<Node>>,
+    wakers: Vec<Waker>,
+    tasks: Vec<Arc<Node>>,
+    shields: Vec<Arc<Node>>,
+}
+
+impl Pass {
+    /// Takes in a child of the nursery that makes the pass, which polls it next.
+    pub(crate) fn take_in(&mut self, child: &Arc<Node>, reason: &CancelReason) {
+        if !child.is_cancelled() {
+            // The canceller is still on its way.
+            child.spread(reason);
+        }
+        self.over(child, reason, Walk::Descend);
+    }
+
+    fn over(&mut self, from: &Arc<Node>, reason: &CancelReason, beneath: Walk) {
+        let Self { todo, wakers, tasks, shields } = self;
+        // A child that is polled next need not be woken by each that waits in it.
+        let due = from.turn().filter(|turn| turn.is_due()).map(|_| Arc::as_ptr(from).cast::<()>());
+        let is_needed = |waker: &&Waker| due != Some(waker.data());
+        from.walk_with(todo, |node, visit| {
+            if visit.enters_shield {
+                if visit.state.is_patient() {
+                    shields.push(Arc::clone(node));
+                }
+                return Walk::Stop;
+            }
+            if !visit.is_self && node.is_own_task() {
+                // Else the canceller was first, and tells it.
+                if !node.is_cancelled() {
+                    tasks.push(Arc::clone(node));
+                }
+                return Walk::Stop;
+            }
+            if !node.raise(Flag::Passed) {
+                return Walk::Stop;
+            }
+            if !node.is_cancelled() {
+                node.mark(visit.state, reason);
+            }
+            if !visit.is_self {
+                wakers.extend(match (&visit.state.waker, node.turn()) {
+                    (None, Some(turn)) => turn.call(),
+                    (registered, _) => registered.as_ref().filter(is_needed).cloned(),
+                });
+            }
+            wakers.extend(visit.state.wakers_of_leaves().filter(is_needed).cloned());
+            if visit.is_self { beneath } else { Walk::Descend }
+        });
+        for task in tasks.drain(..) {
+            task.spread(reason);
+        }
+        each(wakers.drain(..).rev(), Waker::wake);
+        shields.drain(..).for_each(|shield| shield.lose_patience(reason));
     }
 }
 

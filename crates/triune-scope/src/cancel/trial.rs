@@ -141,7 +141,7 @@ impl Node {
         let mut state = self.state.lock();
         let trial = state.more.as_mut().and_then(|more| more.end_trial());
         debug_assert!(trial.as_ref().is_some_and(|trial| Arc::ptr_eq(trial, node)), "there is at most one");
-        let key = state.insert(Arc::downgrade(node));
+        let key = state.insert_child(Arc::downgrade(node));
         node.key.store(key, Ordering::Relaxed);
         drop(state);
         drop(trial);

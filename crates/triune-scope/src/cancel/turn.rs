@@ -161,6 +161,12 @@ impl Turn {
         self.ticket.load(Ordering::Acquire) & DUE != 0
     }
 
+    /// For the nursery itself, which polls who is not due yet: the ticket, unless it is on the list already.
+    pub(crate) fn rouse(&self) -> Option<Ticket> {
+        let before = self.ticket.fetch_or(DUE, Ordering::AcqRel);
+        (before & DUE == 0).then(|| Ticket::of(before))
+    }
+
     /// The child has ended.
     pub(super) fn end(&self) {
         self.ticket.fetch_or(DUE, Ordering::AcqRel);

@@ -11,9 +11,14 @@ use crate::error::discard;
 ///
 /// With the first panic, when all have been woken.
 pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    each(wakers, Waker::wake);
+}
+
+/// Does something for each that may wake others, see [`wake_all`].
+pub(crate) fn each<T>(items: impl IntoIterator<Item = T>, mut wake: impl FnMut(T)) {
     let mut first = None;
-    for waker in wakers {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+    for item in items {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| wake(item))) {
             match first {
                 None => first = Some(payload),
                 Some(_) => discard(payload),

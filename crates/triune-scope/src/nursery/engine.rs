@@ -95,8 +95,10 @@ where
         this.state.register(core, cx.waker());
         let polling = core.turns().map(|turns| turns.polling(cx.waker()));
         this.state.poll_times(core, cx);
-        if core.node.is_cancelled() {
-            core.node.wake_beneath();
+        if core.node.is_cancelled()
+            && let Some(reason) = core.node.wake_beside_children()
+        {
+            this.children.rouse(&reason);
         }
         if let Some(body) = this.body.as_mut().as_pin_mut() {
             let ambient = this.state.ambient();

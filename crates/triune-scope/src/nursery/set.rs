@@ -18,9 +18,12 @@ use slab::Slab;
 
 use super::child::{Ended, Finished};
 use super::core::Core;
+use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
+use crate::cancel::spread::Pass;
 use crate::cancel::trial::Trial;
 use crate::cancel::turn::{Ticket, Turn, Turns};
+use crate::cancel::wake::each;
 
 /// How many children one poll of a nursery polls: a fraction of a millisecond's work.
 const MAX_POLLS: usize = 256;
@@ -81,6 +84,20 @@ impl<B: Member + Unpin> ChildSet<B> {
         if woken.capacity() <= MAX_POLLS {
             self.spare = woken;
         }
+    }
+
+    /// The nursery makes the pass of its cancel: each child that has begun takes part, and is polled.
+    ///
+    /// # Panics
+    ///
+    /// With the first panic of a waker, when all have been told.
+    pub(super) fn rouse(&mut self, reason: &CancelReason) {
+        let mut pass = Pass::default();
+        // The youngest first, as in every pass.
+        each(self.slots.iter().rev(), |(_, Slot { root, .. })| {
+            self.due.extend(root.turn().and_then(Turn::rouse).map(Due::Woken));
+            pass.take_in(root, reason);
+        });
     }
 
     /// Polls those whose turn it is, as far as `budget` allows; the first that ends is returned.

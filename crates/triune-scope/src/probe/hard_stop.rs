@@ -46,6 +46,9 @@ impl fmt::Display for HardStop {
     }
 }
 
+/// How many guards there are in all runs. Without one, nothing is counted: a cancel of many asks once for each.
+static GUARDS: AtomicUsize = AtomicUsize::new(0);
+
 /// The hard stops of one run, and whether they are allowed.
 #[derive(Debug, Default)]
 pub struct HardStops {
@@ -69,7 +72,7 @@ impl HardStops {
         Arc::clone(Run::current().hard_stops())
     }
 
-    /// How many there were.
+    /// How many there were while somebody watched hard stops, or forbade them, in any run.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
@@ -83,11 +86,13 @@ impl HardStops {
 
     /// From now on the details are kept. Counted: as many calls of [`unwatch`](Self::unwatch) end it.
     pub fn watch(&self) {
+        GUARDS.fetch_add(1, Ordering::AcqRel);
         self.watched.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Takes back one [`watch`](Self::watch); the last one lets go of the details.
     pub fn unwatch(&self) {
+        GUARDS.fetch_sub(1, Ordering::AcqRel);
         if self.watched.fetch_sub(1, Ordering::AcqRel) == 1 {
             let kept = std::mem::take(&mut *self.kept.lock());
             drop(kept);
@@ -97,11 +102,13 @@ impl HardStops {
     /// From now on the task panics when a hard stop has happened in it. Counted: as many calls of
     /// [`allow`](Self::allow) end it.
     pub fn deny(&self) {
+        GUARDS.fetch_add(1, Ordering::AcqRel);
         self.denied.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Takes back one [`deny`](Self::deny).
     pub fn allow(&self) {
+        GUARDS.fetch_sub(1, Ordering::AcqRel);
         self.denied.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -120,6 +127,9 @@ impl HardStops {
 /// When hard stops are denied: that is what the switch is for.
 pub(crate) fn record(root: Option<&Node>, reason: &impl fmt::Display) {
     tracing::debug!(task = ?root.and_then(Node::task), %reason, "cancel dropped a future parked in a foreign await");
+    if GUARDS.load(Ordering::Acquire) == 0 {
+        return;
+    }
     let Some(run) = Run::try_current() else { return };
     let stops = run.hard_stops();
     stops.count.fetch_add(1, Ordering::AcqRel);
