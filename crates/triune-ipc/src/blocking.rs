@@ -11,7 +11,9 @@
 //! 3. A call is not given out before the answer of the one before it is written. So a caller that misses an
 //!    answer at the end of the link knows that no later call was begun.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +47,26 @@ pub struct Server {
     spin: Duration,
     /// The call that was given out and not answered.
     open: Option<u64>,
+    /// What was lent and recalled since somebody has asked.
+    loans: Vec<Loan>,
+}
+
+/// A file that the other side lends, or does not lend any more.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Loan {
+    /// The file is known by this number from now on.
+    Lent {
+        /// Chosen by the other side.
+        number: u64,
+        /// The file. `None` if this process may not open any more.
+        file: Option<OwnedFd>,
+    },
+    /// What is known by this number is to be forgotten.
+    Recalled {
+        /// That of an earlier loan.
+        number: u64,
+    },
 }
 
 /// A call of the other side. Answer it by [`Server::reply`] or [`Server::fail`] with its id.
@@ -120,6 +142,7 @@ impl Server {
             spare: BytesMut::new(),
             spin: config.spin,
             open: None,
+            loans: Vec::new(),
         })
     }
 
@@ -160,6 +183,7 @@ impl Server {
                 }
                 Kind::Cancel if id == 0 => return Ok(None),
                 Kind::Cancel | Kind::Pong => {}
+                Kind::Lend | Kind::Recall => self.take_loan(kind, id)?,
                 Kind::Ping => self.write(Header::new(Kind::Pong, id), &[])?,
                 Kind::Goodbye if body.is_empty() => return Ok(None),
                 Kind::Goodbye => {
@@ -169,6 +193,27 @@ impl Server {
                 _ => return Err(unexpected(kind, id, "this side made no request")),
             }
         }
+    }
+
+    /// What was lent and recalled since this was asked last, in its order: what the arguments of the next call may refer to
+    /// has come before the call.
+    pub fn loans(&mut self) -> Vec<Loan> {
+        std::mem::take(&mut self.loans)
+    }
+
+    fn take_loan(&mut self, kind: Kind, number: u64) -> Result<(), LinkEnd> {
+        if self.loans.len() >= LOANS_MAX {
+            return Err(protocol(ProtocolError::Overrun {
+                kind,
+                id: number,
+                bound: "1024 loans before a call",
+            }));
+        }
+        self.loans.push(match kind {
+            Kind::Lend => Loan::Lent { number, file: self.buffer.descriptors.pop_front() },
+            _ => Loan::Recalled { number },
+        });
+        Ok(())
     }
 
     /// A request, or the beginning of one.
@@ -378,6 +423,9 @@ impl Server {
     }
 }
 
+/// How many loans may come before a call.
+const LOANS_MAX: usize = 1024;
+
 /// How many frames of a long message go into one write at most.
 const FRAMES: usize = 32;
 
@@ -424,25 +472,29 @@ struct Buffer {
     bytes: BytesMut,
     /// Reads go here: it is initialised once, `bytes` would have to be each time.
     piece: Vec<u8>,
+    /// What came with the bytes, for the frames that it belongs to. One that cannot be taken is missing here.
+    descriptors: VecDeque<OwnedFd>,
 }
 
 impl Buffer {
     fn new() -> Buffer {
-        Buffer { bytes: BytesMut::with_capacity(READ), piece: vec![0; READ] }
+        Buffer { bytes: BytesMut::with_capacity(READ), piece: vec![0; READ], descriptors: VecDeque::new() }
     }
 
     /// Reads once.
-    fn fill(&mut self, mut stream: &UnixStream) -> io::Result<usize> {
-        loop {
-            match stream.read(&mut self.piece) {
-                Ok(n) => {
-                    self.bytes.extend_from_slice(&self.piece[..n]);
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    fn fill(&mut self, stream: &UnixStream) -> io::Result<usize> {
+        let received = socket::receive_blocking(stream, &mut [IoSliceMut::new(&mut self.piece)])?;
+        Ok(self.take(received))
+    }
+
+    fn take(&mut self, received: Received) -> usize {
+        let Received { len, descriptors, .. } = received;
+        self.bytes.extend_from_slice(&self.piece[..len]);
+        // A hostile peer gets no further than this, and then to the end of its link.
+        if self.descriptors.len() < LOANS_MAX {
+            self.descriptors.extend(descriptors);
         }
+        len
     }
 
     /// Reads once, and looks for so long whether there is something before it sleeps.
@@ -451,10 +503,7 @@ impl Buffer {
             let begin = Instant::now();
             while begin.elapsed() < spin {
                 match socket::receive(stream, &mut self.piece) {
-                    Ok(Received { len, .. }) => {
-                        self.bytes.extend_from_slice(&self.piece[..len]);
-                        return Ok(len);
-                    }
+                    Ok(received) => return Ok(self.take(received)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
@@ -466,19 +515,20 @@ impl Buffer {
 
     /// Fills `place`: from what is here, then from the socket without a detour; the header that follows comes
     /// with the same read.
-    fn read_exact(&mut self, mut stream: &UnixStream, mut place: &mut [u8]) -> Result<(), LinkEnd> {
+    fn read_exact(&mut self, stream: &UnixStream, mut place: &mut [u8]) -> Result<(), LinkEnd> {
         let here = self.bytes.len().min(place.len());
         self.bytes.copy_to_slice(&mut place[..here]);
         place = &mut place[here..];
         while !place.is_empty() {
             let (len, next) = (place.len(), &mut self.piece[..HEADER_LEN]);
-            match stream.read_vectored(&mut [IoSliceMut::new(place), IoSliceMut::new(next)]) {
-                Ok(0) => return Err(truncated(len)),
-                Ok(n) => {
-                    self.bytes.extend_from_slice(&self.piece[..n.saturating_sub(len)]);
+            let both = &mut [IoSliceMut::new(place), IoSliceMut::new(next)];
+            match socket::receive_blocking(stream, both) {
+                Ok(Received { len: 0, .. }) => return Err(truncated(len)),
+                Ok(received) => {
+                    let n = received.len;
+                    self.take(Received { len: n.saturating_sub(len), ..received });
                     place = &mut place[n.min(len)..];
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(link_end(error)),
             }
         }

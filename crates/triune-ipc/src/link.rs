@@ -93,6 +93,17 @@ impl Link {
         self.shared.update(|state, _| state.expect_introduction());
     }
 
+    /// Lends a file to the other side, which serves its calls one by one: it has it before the arguments of every call that
+    /// is made after this, under a number that is chosen here. See [`Server::loans`](crate::blocking::Server::loans).
+    pub fn lend(&self, number: u64, file: std::sync::Arc<std::os::fd::OwnedFd>) {
+        self.shared.update(|state, _| state.lend(number, file));
+    }
+
+    /// Has the other side forget what was lent to it under this number.
+    pub fn recall(&self, number: u64) {
+        self.shared.update(|state, _| state.recall(number));
+    }
+
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
     /// ignored. Nothing that is queued is written any more.
     pub fn close(&self, end: LinkEnd) {

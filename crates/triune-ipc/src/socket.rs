@@ -27,10 +27,27 @@ pub(crate) struct Received {
 
 /// Reads bytes and descriptors, if there are any now.
 pub(crate) fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<Received> {
+    receive_vectored(socket, &mut [IoSliceMut::new(into)], RecvFlags::DONTWAIT)
+}
+
+/// The same into several places, on a socket that blocks.
+pub(crate) fn receive_blocking(socket: impl AsFd, into: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    loop {
+        match receive_vectored(&socket, into, RecvFlags::empty()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
+}
+
+fn receive_vectored(
+    socket: impl AsFd,
+    into: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let message = recvmsg(socket, &mut [IoSliceMut::new(into)], &mut control, flags)?;
+    let message = recvmsg(socket, into, &mut control, flags | RecvFlags::CMSG_CLOEXEC)?;
     let mut descriptors = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = part {

@@ -5,13 +5,16 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{alongside, bytes, config};
-use triune_ipc::blocking::Server;
+use triune_ipc::blocking::{Loan, Server};
 use triune_ipc::{CallEnd, ConnectError, Link, LinkEnd, ProtocolError, connect};
 use triune_wire::{
     BuildId, CancelCause, CancelMessage, Header, Hello, Kind, Report, ReportKind, RequestHead,
@@ -79,6 +82,54 @@ fn calls_are_answered_one_after_the_other_until_goodbye() {
         assert!(matches!(link.ended().await, LinkEnd::Goodbye));
     });
     assert_eq!(served.unwrap(), 201);
+}
+
+/// Says what was lent before each call: by number the first byte of the file, or that it was recalled.
+fn tell_loans(mut server: Server) -> Result<(), LinkEnd> {
+    while let Some(call) = server.next()? {
+        let mut told = Vec::new();
+        for loan in server.loans() {
+            match loan {
+                Loan::Lent { number, file } => {
+                    let mut byte = [0];
+                    std::fs::File::from(file.unwrap()).read_exact_at(&mut byte, 0).unwrap();
+                    told.extend([number as u8, byte[0]]);
+                }
+                Loan::Recalled { number } => told.extend([number as u8, b'-']),
+                _ => unreachable!("there is nothing else"),
+            }
+        }
+        server.reply(call.id, &told)?;
+    }
+    Ok(())
+}
+
+fn file_of(byte: u8) -> Arc<OwnedFd> {
+    let mut file =
+        std::fs::File::from(rustix::fs::memfd_create("lent", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+    file.write_all(&[byte]).unwrap();
+    Arc::new(file.into())
+}
+
+#[test]
+fn a_loan_is_there_before_the_call_that_is_made_after_it() {
+    let (end, ()) = with_server_ahead(4, tell_loans, async |link| {
+        link.lend(1, file_of(b'a'));
+        link.lend(2, file_of(b'b'));
+        assert_eq!(link.call(0, bytes("x")).await.unwrap(), "\u{1}a\u{2}b");
+        assert_eq!(link.call(0, bytes("x")).await.unwrap(), "", "they are told once");
+        link.recall(1);
+        link.lend(1, file_of(b'c'));
+        link.recall(2);
+        // Neither before nor between the pieces of a long message is one lost.
+        let long = link.call(0, Bytes::from(vec![0; 1_000_000]));
+        link.lend(3, file_of(b'd'));
+        let told = [&long.await.unwrap()[..], &link.call(0, bytes("x")).await.unwrap()].concat();
+        assert_eq!(told, b"\x01-\x01c\x02-\x03d");
+        link.goodbye();
+        link.ended().await;
+    });
+    end.unwrap();
 }
 
 #[test]
@@ -232,6 +283,7 @@ fn a_peer_that_breaks_the_rules_is_refused() {
         (&cut.to_bytes()[..], "at least 50000 bytes are missing"),
         (&cut.to_bytes()[..7], "at least 9 bytes are missing"),
         (&unasked[..], "this side made no request"),
+        (&Header::new(Kind::Recall, 1).to_bytes().repeat(1025)[..], "1024 loans before a call"),
     ] {
         match after(bytes) {
             LinkEnd::Protocol(error) => assert!(error.to_string().contains(text), "{error}"),

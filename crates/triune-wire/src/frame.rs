@@ -68,6 +68,10 @@ pub enum Kind {
     /// A socket comes with this frame: the other end of it is held by somebody whom the receiver can talk to
     /// from now on.
     Introduce = 15,
+    /// A file comes with this frame, which the receiver knows by the id from now on.
+    Lend = 16,
+    /// The receiver is to forget the file that it knows by the id.
+    Recall = 17,
 }
 
 impl Kind {
@@ -89,6 +93,8 @@ impl Kind {
             13 => Kind::Goodbye,
             14 => Kind::Piece,
             15 => Kind::Introduce,
+            16 => Kind::Lend,
+            17 => Kind::Recall,
             _ => return None,
         })
     }
@@ -125,6 +131,8 @@ impl fmt::Display for Kind {
             Kind::Goodbye => "GOODBYE",
             Kind::Piece => "PIECE",
             Kind::Introduce => "INTRODUCE",
+            Kind::Lend => "LEND",
+            Kind::Recall => "RECALL",
         };
         f.write_str(name)
     }

@@ -190,7 +190,7 @@ fn headers_with_what_this_version_does_not_have_are_refused() {
         Header::parse(&bytes).unwrap_err()
     };
     assert!(matches!(with(4, 0), FrameError::UnknownKind { .. }));
-    assert!(matches!(with(4, 16), FrameError::UnknownKind { .. }));
+    assert!(matches!(with(4, 18), FrameError::UnknownKind { .. }));
     assert!(matches!(with(5, 0), FrameError::Flags { .. }), "only a callee sends REPLY");
     assert!(matches!(with(5, flag::TO_CALLER | 0x80), FrameError::Flags { .. }));
     assert!(matches!(with(4, Kind::Call as u8), FrameError::Flags { .. }), "only a caller sends CALL");

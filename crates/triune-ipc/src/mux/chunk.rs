@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use triune_wire::{HEADER_LEN, Header};
@@ -23,7 +24,7 @@ pub(crate) struct Chunk {
     /// The long message that its last frame begins.
     pub(super) begins: Option<Key>,
     /// A descriptor that goes with its first byte; then it holds that one frame.
-    pub(crate) descriptor: Option<OwnedFd>,
+    pub(crate) descriptor: Option<Arc<OwnedFd>>,
 }
 
 /// Whose message it is: the id of the request, and whether it goes to its caller.

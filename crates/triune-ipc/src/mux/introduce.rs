@@ -1,10 +1,12 @@
-//! Introductions: descriptors that come and go with a frame.
+//! Introductions and loans: descriptors that come and go with a frame.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
-use triune_wire::{Frame, Header, IntroduceMessage, Kind};
+use triune_wire::{Frame, Header, IntroduceMessage, Kind, Message};
 
+use super::outgoing::Lane;
 use super::state::{State, body_error};
 use super::wake::Wakes;
 use crate::{Introduction, ProtocolError};
@@ -18,7 +20,21 @@ impl State {
     pub(crate) fn introduce(&mut self, name: &str, socket: OwnedFd) {
         if self.end.is_none() && !self.goodbye {
             let body = IntroduceMessage::new(name).to_bytes();
-            self.out.push_descriptor(Header::new(Kind::Introduce, 0), &body, socket);
+            self.out.push_descriptor(Header::new(Kind::Introduce, 0), &body, Arc::new(socket));
+        }
+    }
+
+    /// Lends a file to the peer.
+    pub(crate) fn lend(&mut self, number: u64, file: Arc<OwnedFd>) {
+        if self.end.is_none() && !self.goodbye {
+            self.out.push_descriptor(Header::new(Kind::Lend, number), &[], file);
+        }
+    }
+
+    /// Has the peer forget it.
+    pub(crate) fn recall(&mut self, number: u64) {
+        if self.end.is_none() && !self.goodbye {
+            self.out.push(Lane::Control, Header::new(Kind::Recall, number), &[], Message::default());
         }
     }
 

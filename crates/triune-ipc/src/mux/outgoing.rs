@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use triune_wire::{FRAME_MAX, Header, Kind, Message, TOTAL_LEN, flag, total_head};
@@ -174,7 +175,7 @@ impl Outgoing {
     }
 
     /// Queues a frame that a descriptor goes with.
-    pub(crate) fn push_descriptor(&mut self, header: Header, body: &[u8], descriptor: OwnedFd) {
+    pub(crate) fn push_descriptor(&mut self, header: Header, body: &[u8], descriptor: Arc<OwnedFd>) {
         self.queued += framed(body.len());
         self.next_seq += 1;
         let mut chunk = Chunk::new(self.spare.pop().unwrap_or_default(), Lane::Control, self.next_seq);

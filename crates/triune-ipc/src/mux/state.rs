@@ -222,6 +222,10 @@ impl State {
                 let report = Report::from_bytes(&frame.body).map_err(|error| body_error(kind, &error))?;
                 return Ok(Some(LinkEnd::Refused(report.into())));
             }
+            Kind::Lend | Kind::Recall => {
+                let reason = "this side does not serve its calls one by one, and so takes no loans";
+                return Err(ProtocolError::Unexpected { kind, id, reason });
+            }
             // HELLO, or a kind of a later version of the wire crate.
             _ => {
                 return Err(ProtocolError::Unexpected { kind, id, reason: "the handshake is over" });
