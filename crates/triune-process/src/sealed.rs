@@ -1,14 +1,13 @@
 //! Bytes that are in memory once for any number of processes, and cannot change.
 //!
 //! Owns [`Sealed`]: a file without a name, sealed against every change and mapped for reading. Does not own how another
-//! process gets hold of it: a descriptor of it can be passed, or opened anew through `/proc`.
+//! process gets hold of it: its descriptor is passed over some socket.
 
 use std::ffi::CString;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::sys::{self, Mapping};
 
@@ -18,13 +17,13 @@ use crate::sys::{self, Mapping};
 /// use triune_process::Sealed;
 ///
 /// let here = Sealed::new("example", b"the same everywhere")?;
-/// let there = Sealed::open(&here.path_of_descriptor())?; // as another process does
+/// let there = Sealed::of(here.file().try_clone()?)?; // as another process does, with the descriptor that was passed to it
 /// assert_eq!(there.bytes(), b"the same everywhere");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Sealed {
-    // Not needed by the mapping, but by whoever opens it through `/proc`.
-    file: OwnedFd,
+    // Not needed by the mapping, but by whoever is to have it too.
+    file: Arc<OwnedFd>,
     mapping: Mapping,
 }
 
@@ -41,16 +40,12 @@ impl Sealed {
         Self::of(file.into())
     }
 
-    /// Opens what another process has sealed, by a path such as `/proc/PID/fd/NUMBER`.
+    /// Maps what another process has sealed.
     ///
     /// # Errors
-    /// If it cannot be opened, or is not sealed against every change.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::of(File::open(path)?.into())
-    }
-
-    fn of(file: OwnedFd) -> io::Result<Self> {
-        Ok(Self { mapping: Mapping::new(&file)?, file })
+    /// If it is not sealed against every change, or there is no room for it.
+    pub fn of(file: OwnedFd) -> io::Result<Self> {
+        Ok(Self { mapping: Mapping::new(&file)?, file: Arc::new(file) })
     }
 
     /// The bytes.
@@ -59,21 +54,10 @@ impl Sealed {
         self.mapping.bytes()
     }
 
-    /// Where a process of the same user finds it, as long as this value lives.
+    /// The file, for whoever passes it on.
     #[must_use]
-    pub fn path_of_descriptor(&self) -> std::path::PathBuf {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
-    }
-
-    /// The name that it was given, as the system knows it.
-    ///
-    /// # Errors
-    /// If `/proc` is not there.
-    pub fn name(&self) -> io::Result<String> {
-        let target = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
-        let target = target.to_string_lossy();
-        let name = target.strip_prefix("/memfd:").unwrap_or(&target);
-        Ok(name.strip_suffix(" (deleted)").unwrap_or(name).to_owned())
+    pub fn file(&self) -> &Arc<OwnedFd> {
+        &self.file
     }
 }
 
@@ -85,42 +69,35 @@ impl fmt::Debug for Sealed {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{File, OpenOptions};
     use std::io::Write;
+    use std::os::fd::AsRawFd;
 
     use super::Sealed;
 
     #[test]
     fn nobody_can_write_to_it_whatever_way_it_is_opened() {
         let sealed = Sealed::new("a\0name", b"as it is").expect("there is memory");
-        assert_eq!(sealed.name().expect("there is /proc"), "aname");
-        let path = sealed.path_of_descriptor();
-        let writable = std::fs::OpenOptions::new().write(true).open(&path);
+        let path = format!("/proc/self/fd/{}", sealed.file().as_raw_fd());
+        let target = std::fs::read_link(&path).expect("there is /proc");
+        assert_eq!(target.to_str(), Some("/memfd:aname (deleted)"));
+        let writable = OpenOptions::new().write(true).open(&path);
         assert!(writable.is_err() || writable.is_ok_and(|mut file| file.write_all(b"other").is_err()));
+        let passed = sealed.file().try_clone().expect("descriptors are left");
+        assert!(File::from(passed).write_all(b"other").is_err());
         assert_eq!(sealed.bytes(), b"as it is");
     }
 
     #[test]
     fn what_is_not_sealed_is_refused() {
-        let file = tempfile_with(b"may change");
-        let error = Sealed::open(std::path::Path::new(&format!("/proc/self/fd/{}", raw(&file)))).unwrap_err();
-        assert!(matches!(
-            error.kind(),
-            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::PermissionDenied
-        ));
+        let mut file = crate::sys::sealable_file(c"open").expect("there is memory");
+        file.write_all(b"may change").expect("there is memory");
+        let error = Sealed::of(file.into()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
 
     #[test]
     fn nothing_is_a_value_too() {
         assert_eq!(Sealed::new("nothing", b"").expect("there is memory").bytes(), b"");
-    }
-
-    fn tempfile_with(bytes: &[u8]) -> std::fs::File {
-        let mut file = crate::sys::sealable_file(c"open").expect("there is memory");
-        file.write_all(bytes).expect("there is memory");
-        file
-    }
-
-    fn raw(file: &std::fs::File) -> i32 {
-        std::os::fd::AsRawFd::as_raw_fd(file)
     }
 }

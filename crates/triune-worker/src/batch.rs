@@ -37,6 +37,9 @@ pub(crate) const MOST: usize = 16;
 /// Arguments of a job in a batch, in bytes at most: all of them fit into the socket, and none comes in pieces.
 const SMALL: usize = 2 * 1024;
 
+/// How much shared memory the arguments of a job in a batch refer to at most, so that all of it can be lent before the first.
+const FEW: usize = 16;
+
 /// A batch that took less time is quick: the next may be larger. One that took twice as long is not.
 const QUICK: Duration = Duration::from_micros(500);
 
@@ -46,7 +49,7 @@ pub(crate) struct Item<O> {
     target: u32,
     arguments: Message,
     /// What the arguments refer to in this process.
-    _kept: Kept,
+    kept: Kept,
     result: oneshot::Sender<Result<O, RunError>>,
 }
 
@@ -61,12 +64,12 @@ impl<O> Item<O> {
         else {
             return Err(job);
         };
-        if arguments.len() > SMALL {
+        if arguments.len() > SMALL || kept.memories().len() > FEW {
             return Err(job);
         }
         let (result, receiver) = oneshot::channel();
         let (arguments, kept) = (arguments.clone(), kept.clone());
-        Ok((Self { request: Request::new(job.call, None), target, arguments, _kept: kept, result }, receiver))
+        Ok((Self { request: Request::new(job.call, None), target, arguments, kept, result }, receiver))
     }
 
     fn end(self, result: Result<O, RunError>) {
@@ -193,6 +196,7 @@ where
     };
     let calls = match connected {
         Ok(connection) => {
+            lease.lend(connection, items.iter().map(|item| &item.kept));
             let call = |item: &Item<O>| connection.link.call(item.target, item.arguments.clone());
             items.iter().map(call).collect()
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use triune_wire::{Codec as _, Message, Postcard, Report};
 
-use crate::report;
+use crate::{report, shared};
 
 /// What an argument of a job must be. Implemented for every type that is serialisable both ways and owned.
 #[diagnostic::on_unimplemented(
@@ -119,7 +119,10 @@ pub fn run_fallible<A: DeserializeOwned, R: Serialize>(
     function: impl FnOnce(A) -> Result<R, Box<Report>>,
 ) -> Result<(), Box<Report>> {
     let arguments = Postcard::decode_shared(arguments).map_err(|error| report::undecodable(&error))?;
-    output.encode(&function(arguments)?)
+    let result = function(arguments)?;
+    // What the function itself has encoded is none of this.
+    drop(shared::reason());
+    output.encode(&result)
 }
 
 #[cfg(test)]

@@ -138,7 +138,10 @@ async fn attempt(
         }
     };
     let call = match connected {
-        Ok(connection) => connection.link.call(target, arguments.clone()),
+        Ok(connection) => {
+            lease.lend(connection, [kept]);
+            connection.link.call(target, arguments.clone())
+        }
         Err(failure) => {
             lease.kill().await;
             return Err(request.not_started(failure));

@@ -50,6 +50,7 @@ mod job;
 pub mod job_macro;
 mod launch;
 mod limited;
+mod loan;
 mod map;
 mod nursery;
 mod pool;

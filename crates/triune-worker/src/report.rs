@@ -15,6 +15,8 @@ use std::fmt::{Debug, Display};
 use serde::{Deserialize, Serialize};
 use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
 
+use crate::shared;
+
 /// What the macros import in one go.
 pub mod prelude {
     pub use super::{Probe, ViaAsRef, ViaBox, ViaDebug, ViaDisplay, ViaError, ViaTriune};
@@ -126,11 +128,17 @@ pub(crate) enum Fault {
 }
 
 pub(crate) fn undecodable(error: &DecodeError) -> Box<Report> {
-    fault(Fault::Arguments, Report::from_error(error))
+    fault(Fault::Arguments, with_reason(Report::from_error(error)))
 }
 
 pub(crate) fn unencodable(error: &EncodeError) -> Box<Report> {
-    fault(Fault::Result, Report::from_error(error))
+    fault(Fault::Result, with_reason(Report::from_error(error)))
+}
+
+/// Adds what a `Shared` had to say, which the codec does not keep.
+fn with_reason(mut report: Report) -> Report {
+    report.chain.extend(shared::reason());
+    report
 }
 
 pub(crate) fn fault(fault: Fault, mut report: Report) -> Box<Report> {

@@ -21,6 +21,7 @@ use crate::call::{Answer, Arguments};
 use crate::capture;
 use crate::job::JOBS;
 use crate::limited::own_report;
+use crate::loan;
 use crate::report::{Fault, fault};
 use crate::setup::{self, InitCall, Setup};
 use crate::state;
@@ -137,6 +138,7 @@ fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
 /// The call that is the setup, and the job in it. `None` if the parent went away before.
 fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Option<InitCall>)>, u8> {
     let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(None) };
+    loan::take(server.loans());
     match triune_wire::decode::<Setup>(&call.args) {
         Ok(setup) if call.target == setup::TARGET => Ok(Some((call.id, setup.init))),
         _ => Err(complain(name, "its first call was not its setup")),
@@ -159,6 +161,7 @@ fn serve(server: &mut Server, name: &str) -> Result<(), u8> {
     let mut output = Answer::default();
     loop {
         let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(()) };
+        loan::take(server.loans());
         answer(server, &call, &mut output, name).map_err(|end| gone(end, name))?;
         output.clear();
         server.reuse(call.args);

@@ -1,13 +1,9 @@
 //! `Shared`: one big read-only input for any number of workers, in memory once.
 //!
-//! What crosses with the arguments is a ticket: whose descriptor it is, and a number that nothing else has. The worker
-//! opens the descriptor through `/proc`, checks that it is the memory that the ticket names and that it is sealed, and maps
-//! it.
+//! What crosses with the arguments is a ticket, a number that nothing else has. The memory itself is lent to the worker
+//! beside its calls (`loan`), so it needs neither paths nor `/proc`.
 //!
-//! Invariants:
-//! 1. A job that was made of a `Shared` keeps it until it has ended, in this process, so a ticket is never void.
-//! 2. A worker keeps the last few mappings, so that the next job of the same input costs nothing. That memory is given
-//!    back when the worker has seen as many others, or ends.
+//! Invariant: a job that was made of a `Shared` keeps it until it has ended, in this process, so a ticket is never void.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,7 +11,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,8 +20,10 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use triune_process::Sealed;
 
-/// How many mappings a worker keeps.
-const KEPT: usize = 8;
+use crate::loan;
+
+/// How many of them the arguments of one job have at most.
+const MOST: usize = 256;
 
 /// A slice of plain values (`u8`, `f32`, `[u16; 3]`, what implements [`Pod`]) that is in memory once for all processes.
 ///
@@ -35,9 +32,8 @@ const KEPT: usize = 8;
 /// last handle, the last job made of it, and the mappings of the workers (each keeps the last eight that it has seen)
 /// are gone.
 ///
-/// It can be serialised only as a part of the arguments of a job, and not in a worker's result. A worker that may not read
-/// `/proc` (by Landlock, say) or that is in another PID namespace cannot open it: the job fails with
-/// [`RunError::Decode`](crate::RunError::Decode).
+/// It can be serialised only as a part of the arguments of a job (at most 256 in one), and not in a worker's result. A worker
+/// may read it whatever paths its [`Limits`](crate::Limits) leave within its reach.
 ///
 /// ```
 /// use triune_worker::{Shared, job, map};
@@ -63,29 +59,14 @@ pub struct Shared<T> {
 /// Sealed memory with the number by which it is known.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    sealed: Sealed,
-    id: u64,
+    pub(crate) sealed: Sealed,
+    pub(crate) id: u64,
 }
 
 /// What crosses.
 #[derive(Debug, Serialize, Deserialize)]
 struct Ticket {
-    path: PathBuf,
     id: u64,
-}
-
-impl Ticket {
-    fn name(id: u64) -> String {
-        format!("triune-shared-{id:016x}")
-    }
-
-    fn open(&self) -> io::Result<Memory> {
-        let sealed = Sealed::open(&self.path)?;
-        if sealed.name()? == Self::name(self.id) {
-            return Ok(Memory { sealed, id: self.id });
-        }
-        Err(io::Error::new(io::ErrorKind::NotFound, "its descriptor is something else by now"))
-    }
 }
 
 impl<T: Pod> Shared<T> {
@@ -97,7 +78,7 @@ impl<T: Pod> Shared<T> {
     /// If there is no memory or no descriptor for it.
     pub fn new(values: &[T]) -> io::Result<Self> {
         let id = unique();
-        let sealed = Sealed::new(&Ticket::name(id), bytemuck::cast_slice(values))?;
+        let sealed = Sealed::new(&format!("triune-shared-{id:016x}"), bytemuck::cast_slice(values))?;
         Ok(Self::of(Arc::new(Memory { sealed, id })))
     }
 }
@@ -131,29 +112,29 @@ impl<T> fmt::Debug for Shared<T> {
 
 impl<T: Pod> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let kept = KEEPING.with_borrow_mut(|keeping| match keeping {
-            Some(kept) => {
-                kept.push(Arc::clone(&self.memory));
-                true
-            }
-            None => false,
-        });
-        if !kept {
-            return Err(S::Error::custom("a `Shared` can only be sent as an argument of a job"));
-        }
-        Ticket { path: self.memory.sealed.path_of_descriptor(), id: self.memory.id }.serialize(serializer)
+        KEEPING
+            .with_borrow_mut(|keeping| match keeping {
+                Some(kept) if kept.len() >= MOST => {
+                    Err("the arguments of one job have at most 256 of `Shared`")
+                }
+                Some(kept) => {
+                    kept.push(Arc::clone(&self.memory));
+                    Ok(())
+                }
+                None => Err("a `Shared` can only be sent as an argument of a job"),
+            })
+            .map_err(|why| S::Error::custom(because(why)))?;
+        Ticket { id: self.memory.id }.serialize(serializer)
     }
 }
 
 impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ticket = Ticket::deserialize(deserializer)?;
-        let memory = known(&ticket).map_err(|error| {
-            D::Error::custom(format_args!("cannot open shared memory at {}: {error}", ticket.path.display()))
-        })?;
+        let memory = loan::find(ticket.id).map_err(|why| D::Error::custom(because(why)))?;
         // Of the type that was shared, unless somebody has changed the type on one side.
         bytemuck::try_cast_slice::<u8, T>(memory.sealed.bytes())
-            .map_err(|error| D::Error::custom(format_args!("shared memory of another type: {error}")))?;
+            .map_err(|error| D::Error::custom(because(format!("shared memory of another type: {error}"))))?;
         Ok(Self::of(memory))
     }
 }
@@ -161,15 +142,31 @@ impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
 thread_local! {
     /// What the job that is being encoded must keep; `None` if none is.
     static KEEPING: RefCell<Option<Vec<Arc<Memory>>>> = const { RefCell::new(None) };
-    /// The mappings that this thread has used last, the latest at the end.
-    static KNOWN: RefCell<Vec<Arc<Memory>>> = const { RefCell::new(Vec::new()) };
+    /// Why one could not be encoded or decoded.
+    static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes a reason for whoever reports the error: the codec throws it away.
+fn because(why: impl Into<String>) -> String {
+    let why = why.into();
+    REASON.set(Some(why.clone()));
+    why
+}
+
+/// The reason that was noted last, once.
+pub(crate) fn reason() -> Option<String> {
+    REASON.take()
 }
 
 /// What a job keeps until it has ended.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept(
-    #[expect(dead_code, reason = "held only for its lifetime")] Option<Arc<[Arc<Memory>]>>,
-);
+pub(crate) struct Kept(Option<Arc<[Arc<Memory>]>>);
+
+impl Kept {
+    pub(crate) fn memories(&self) -> &[Arc<Memory>] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
 
 /// Runs an encoder, and collects what it shares.
 pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
@@ -187,26 +184,6 @@ pub(crate) fn keeping<R>(encode: impl FnOnce() -> R) -> (R, Kept) {
     (result, Kept((!kept.is_empty()).then(|| kept.into())))
 }
 
-/// The memory of a ticket: known from before, or mapped now.
-fn known(ticket: &Ticket) -> io::Result<Arc<Memory>> {
-    let found = KNOWN.with_borrow_mut(|known| {
-        let at = known.iter().position(|memory| memory.id == ticket.id)?;
-        let memory = known.remove(at);
-        known.push(Arc::clone(&memory));
-        Some(memory)
-    });
-    if let Some(memory) = found {
-        return Ok(memory);
-    }
-    let memory = Arc::new(ticket.open()?);
-    let oldest = KNOWN.with_borrow_mut(|known| {
-        known.push(Arc::clone(&memory));
-        (known.len() > KEPT).then(|| known.remove(0))
-    });
-    drop(oldest);
-    Ok(memory)
-}
-
 /// A number that no other memory has, in this process or another.
 fn unique() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -218,47 +195,52 @@ fn unique() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, KNOWN, Shared, keeping, known};
+    use triune_ipc::blocking::Loan;
+
+    use super::{MOST, Shared, keeping};
+    use crate::loan;
+
+    /// Lends as another process would have it.
+    fn lend<T>(shared: &Shared<T>) {
+        let file = shared.memory.sealed.file().try_clone().expect("descriptors are left");
+        loan::take(vec![Loan::Lent { number: shared.memory.id, file: Some(file) }]);
+    }
 
     #[test]
     fn it_crosses_as_a_ticket_and_is_the_same_memory() {
         let shared = Shared::new(&[1.5_f32, 2.5]).expect("there is memory");
-        let (bytes, _kept) = keeping(|| triune_wire::to_bytes(&shared).expect("within a job"));
-        assert!(bytes.len() < 64);
+        let (bytes, kept) = keeping(|| triune_wire::to_bytes(&shared).expect("within a job"));
+        assert!(bytes.len() <= 10 && kept.memories().len() == 1);
+        let error = triune_wire::decode::<Shared<f32>>(&bytes).expect_err("it was not lent");
+        assert!(error.to_string().contains("cannot decode"), "{error}");
+        lend(&shared);
         let other: Shared<f32> = triune_wire::decode(&bytes).expect("it lives");
         assert_eq!(&*other, [1.5, 2.5]);
         let wrong =
             triune_wire::decode::<Shared<[f32; 3]>>(&bytes).expect_err("eight bytes are no three numbers");
         assert!(wrong.to_string().contains("cannot decode"));
+        loan::take(vec![Loan::Recalled { number: shared.memory.id }]);
+        assert!(triune_wire::decode::<Shared<f32>>(&bytes).is_err());
+        assert_eq!(&*other, [1.5, 2.5], "what was made of it stays");
     }
 
     #[test]
-    fn it_can_only_be_sent_with_a_job() {
+    fn it_can_only_be_sent_with_a_job_and_not_without_end() {
         let shared = Shared::new(&[1_u8]).expect("there is memory");
         assert!(triune_wire::to_bytes(&shared).is_err());
+        let many = |count| keeping(|| triune_wire::to_bytes(&vec![shared.clone(); count])).0;
+        assert!(many(MOST).is_ok());
+        assert!(many(MOST + 1).is_err());
     }
 
     #[test]
     fn a_job_keeps_it_and_nothing_else_does() {
         let shared = Shared::new(&[1_u8]).expect("there is memory");
         let weak = std::sync::Arc::downgrade(&shared.memory);
-        let (bytes, kept) = keeping(|| triune_wire::to_bytes(&shared).expect("within a job"));
+        let (_bytes, kept) = keeping(|| triune_wire::to_bytes(&shared).expect("within a job"));
         drop(shared);
         assert!(weak.upgrade().is_some());
         drop(kept);
         assert!(weak.upgrade().is_none());
-        assert!(triune_wire::decode::<Shared<u8>>(&bytes).is_err(), "the ticket is void");
-    }
-
-    #[test]
-    fn a_worker_keeps_a_bounded_number_of_mappings() {
-        let all: Vec<_> = (0..2 * KEPT).map(|n| Shared::new(&[n as u64]).expect("there is memory")).collect();
-        for shared in &all {
-            let path = shared.memory.sealed.path_of_descriptor();
-            let ticket = super::Ticket { path, id: shared.memory.id };
-            let first = known(&ticket).expect("it lives");
-            assert!(std::sync::Arc::ptr_eq(&first, &known(&ticket).expect("it is known")));
-        }
-        assert_eq!(KNOWN.with_borrow(Vec::len), KEPT);
     }
 }

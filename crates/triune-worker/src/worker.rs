@@ -13,6 +13,7 @@ use triune_scope::shield_unbounded;
 use triune_wire::Report;
 
 use crate::config::Allowance;
+use crate::loan::Lent;
 
 /// A worker from the decision to start it until it is reaped.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Worker {
     pub(crate) allowance: Allowance,
     /// Set when it has said hello, or will never.
     connection: SetOnce<Result<Connection, StartFailure>>,
+    /// The memory that was lent to it.
+    pub(crate) lent: Lent,
     /// Set when nobody wants it any more, however far its start has come.
     doomed: SetOnce<()>,
     /// Set when it is reaped and its place in the pool is given back.
@@ -70,6 +73,7 @@ impl Worker {
             name: format!("worker-{id}"),
             allowance,
             connection: SetOnce::new(),
+            lent: Lent::default(),
             doomed: SetOnce::new(),
             end: SetOnce::new(),
         }

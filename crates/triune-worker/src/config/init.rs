@@ -13,8 +13,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) target: u32,
     pub(crate) arguments: Bytes,
-    /// The pool lives as long as somebody may decode them.
-    pub(crate) _kept: Kept,
+    /// What the arguments refer to.
+    pub(crate) kept: Kept,
 }
 
 impl Step {
@@ -22,6 +22,6 @@ impl Step {
         let Encoded { bytes, kept } = call.encoded_now();
         let arguments = bytes.map_err(|error| ConfigError::Encode { option, error })?.into_bytes();
         let target = call.target.ok_or(ConfigError::OtherImage { option, job: call.name })?;
-        Ok(Self { name: call.name, target, arguments, _kept: kept })
+        Ok(Self { name: call.name, target, arguments, kept })
     }
 }

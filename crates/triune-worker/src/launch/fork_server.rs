@@ -20,6 +20,7 @@ use triune_process::{FORK_SERVER, ForkServer, Process, Spec, StartError};
 use triune_scope::{FutureExt as _, Run, shield_unbounded};
 
 use super::{Launcher, greet};
+use crate::loan::Lent;
 use crate::pool::{Closing, PoolCore};
 use crate::setup::Setup;
 use crate::supervise::leave;
@@ -167,6 +168,7 @@ async fn start(pool: &PoolCore) -> Result<ForkServer, StartFailure> {
     let greeted = async {
         let (link, mut driver) = greet::shake_hands(process, stream, pool.needs_no_server()).await?;
         let setup = Setup::of_fork_server(&pool.settings);
+        Lent::default().lend(&link, pool.settings.preload.iter().map(|step| &step.kept));
         greet::set_up(process, &link, &mut driver, &setup, pool.needs_no_server()).await.map_err(|failure| {
             match failure {
                 greet::NotSetUp::Failed(report) => StartFailure::Preload(report),

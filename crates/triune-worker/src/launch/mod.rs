@@ -69,6 +69,7 @@ pub(crate) async fn start(
         let (link, mut driver) = greet::shake_hands(&process, stream, worker.doomed()).await?;
         pool.limited.judge(process.name(), link.peer()).map_err(StartFailure::Failed)?;
         if let Some(setup) = setup {
+            worker.lent.lend(&link, pool.settings.init.iter().map(|step| &step.kept));
             greet::set_up(&process, &link, &mut driver, &setup, worker.doomed()).await.map_err(
                 |failure| match failure {
                     greet::NotSetUp::Failed(report) => StartFailure::Init(report),

@@ -9,6 +9,7 @@ use triune_process::Phase;
 use triune_scope::sync::Token;
 
 use super::PoolCore;
+use crate::shared::Kept;
 use crate::worker::{Connection, End, StartFailure, Worker};
 
 #[derive(Debug)]
@@ -32,6 +33,11 @@ impl Lease {
     /// Nothing is lost; the worker goes on starting.
     pub(crate) async fn connected(&self) -> Result<&Connection, &StartFailure> {
         self.worker.connected().await
+    }
+
+    /// Lends the worker what the calls that come next refer to.
+    pub(crate) fn lend<'a>(&self, connection: &Connection, needed: impl IntoIterator<Item = &'a Kept>) {
+        self.worker.lent.lend(&connection.link, needed);
     }
 
     /// The worker has done its job: the next may have it.

@@ -75,6 +75,7 @@ impl PoolCore {
     ///
     /// As [`check`](Self::check).
     async fn ask(&self, worker: &Worker, connection: &Connection, step: &Step) -> bool {
+        worker.lent.lend(&connection.link, [&step.kept]);
         let answer = connection.link.call(step.target, step.arguments.clone()).await;
         let failure = match answer {
             // The type is that of the job, so only bytes of a broken worker can fail to be decoded.

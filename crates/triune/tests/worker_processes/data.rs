@@ -7,9 +7,9 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use triune::prelude::*;
 use triune::wire::Payload;
-use triune::worker::{self, Part, RunError, Shared};
+use triune::worker::{self, Part, RunError, Shared, WorkerKind, Workers};
 
-use super::support::{Gate, guarded, wait_at, workers};
+use super::support::{Gate, guarded, guarded_as, guarded_by_kind, wait_at, workers};
 
 #[triune::job]
 fn sum(numbers: Shared<u64>, from: usize, to: usize) -> (u32, u64) {
@@ -70,6 +70,71 @@ fn shared_memory_is_given_back() {
         assert!(after < before + 20, "{before} descriptors before, {after} after sixty memories");
         Ok(())
     });
+}
+
+#[triune::job]
+fn firsts(all: Vec<Shared<u64>>) -> Vec<u64> {
+    all.iter().map(|numbers| numbers[0]).collect()
+}
+
+#[test]
+fn a_worker_has_whatever_its_next_job_needs_of_much_shared_memory() {
+    guarded_by_kind("much shared", async || {
+        let shared = (0..40).map(|n| Shared::new(&[n])).collect::<std::io::Result<Vec<_>>>()?;
+        // More and fewer than a worker keeps, again and again others.
+        let wanted =
+            |round: u64| -> Vec<u64> { (0..round * 7 % 13).map(|n| (round * round + n * n) % 40).collect() };
+        let job = |round| firsts::with(wanted(round).iter().map(|n| shared[*n as usize].clone()).collect());
+        worker::scope(workers(), async |pool| {
+            for round in 0..100 {
+                assert_eq!(pool.run(job(round)).await?, wanted(round), "round {round}");
+            }
+            assert_eq!(pool.statistics().started, 1, "one worker has had them all");
+            let results = pool.map((0..500).map(job)).collect().await?;
+            assert!(results.into_iter().eq((0..500).map(wanted)));
+            // A new worker has none.
+            pool.run(kill_this_worker::with()).await.expect_err("it is dead");
+            assert_eq!(pool.run(job(11)).await?, wanted(11));
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[triune::job]
+fn kill_this_worker() {
+    let own = rustix::process::getpid();
+    rustix::process::kill_process(own, rustix::process::Signal::KILL).expect("it is this process");
+}
+
+#[triune::job]
+fn keep(numbers: Shared<u64>) {
+    worker::set_state(numbers);
+}
+
+#[triune::job]
+fn kept(of: usize) -> u64 {
+    worker::with_state(|numbers: &mut Shared<u64>| numbers[of])
+}
+
+#[test]
+fn what_a_pool_prepares_its_workers_with_may_be_shared() {
+    let (init, preload) = (Workers::init as fn(Workers, worker::Job<()>) -> Workers, Workers::preload as _);
+    for (kind, prepare) in
+        [(WorkerKind::Spawn, init), (WorkerKind::ForkServer, init), (WorkerKind::ForkServer, preload)]
+    {
+        guarded_as(&kind, "prepared", async || {
+            let job = keep::with(Shared::new(&[3, 4, 5])?);
+            worker::scope(prepare(workers(), job), async |pool| {
+                for of in 0..3 {
+                    assert_eq!(pool.run(kept::with(of)).await?, of as u64 + 3);
+                    pool.run(kill_this_worker::with()).await.expect_err("the next one is a new one");
+                }
+                Ok(())
+            })
+            .await
+        });
+    }
 }
 
 #[triune::job]

@@ -150,7 +150,7 @@ fn first(shared: Shared<u32>) -> u32 {
 }
 
 #[test]
-fn shared_memory_is_counted_by_no_limit_and_out_of_reach_with_other_paths() {
+fn shared_memory_is_counted_by_no_limit_and_within_reach_without_any_path() {
     guarded_by_kind("shared", async || {
         let shared = Shared::new(&vec![7_u32; 32 << 20])?; // 128 MiB
         worker::scope(workers().memory_max(64 * MIB), async |pool| {
@@ -160,17 +160,39 @@ fn shared_memory_is_counted_by_no_limit_and_out_of_reach_with_other_paths() {
         .await?;
         let limits = limits().no_paths().enforce(Enforce::BestEffort);
         worker::scope(workers().limits(limits), async |pool| {
-            let outcome = pool.run(first::with(shared.clone())).await;
+            assert_eq!(pool.run(first::with(shared.clone())).await?, 7);
             let report = pool.limits_report().expect("a worker was up");
             if report.get(Limit::Paths) != Some(Enforcement::Unsupported) {
-                let error = outcome.expect_err("it may look into no other process");
-                assert!(matches!(error, RunError::Decode { .. }), "{error:?}");
+                let error = pool.run(read::with("/etc/passwd".into())).await.expect_err("it is out of reach");
+                assert!(error.is_app(), "{error:?}");
             }
-            assert!(pool.run(process_number::with()).await? > 0, "the pool goes on");
             Ok(())
         })
         .await
     });
+}
+
+#[test]
+fn shared_memory_needs_a_descriptor_and_the_error_says_so() {
+    guarded_by_kind("shared and files", async || {
+        // As many as a worker has open, and a few.
+        let limits = limits().open_files(12);
+        worker::scope(workers().limits(limits), async |pool| {
+            let shared = (0..30).map(|n| Shared::new(&[n])).collect::<std::io::Result<Vec<_>>>()?;
+            let error = pool.run(sum::with(shared.clone())).await.expect_err("there are not so many");
+            let RunError::Decode { .. } = &error else { panic!("{error:?}") };
+            let text = format!("{error:?}");
+            assert!(text.contains("raise the limit of open files"), "{text}");
+            assert_eq!(pool.run(sum::with(shared[..2].to_vec())).await?, 1, "the pool goes on");
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[triune::job]
+fn sum(shared: Vec<Shared<u32>>) -> u32 {
+    shared.iter().map(|numbers| numbers[0]).sum()
 }
 
 #[test]

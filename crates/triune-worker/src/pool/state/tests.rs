@@ -154,7 +154,7 @@ fn a_worker_that_is_looked_at_is_not_idle_and_keeps_its_place() {
         name: "asks",
         target: 0,
         arguments: bytes::Bytes::new(),
-        _kept: Default::default(),
+        kept: Default::default(),
     });
     let mut state = State::new(Arc::new(settings));
     let id = state.start(Policy::Kill).id;
