@@ -368,7 +368,7 @@ impl Seat for Root {
         // Where nobody else has the node it leaves the tree by being dropped, which is about to happen. The set of a nursery
         // has it, to wake the child.
         let owners = if node.turn().is_some() { 2 } else { 1 };
-        if node.is_own_task() || Arc::strong_count(node) > owners {
+        if Arc::strong_count(node) > owners {
             node.unlink();
         }
     }

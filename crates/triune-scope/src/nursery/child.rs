@@ -263,7 +263,7 @@ impl Finished {
     /// What the nursery settles, and the root.
     pub(super) fn end(self) -> (Ended, Arc<Node>) {
         let Self { root, failure } = self;
-        let kind = if root.has(Flag::Daemon) { Kind::Daemon } else { Kind::Ordinary };
+        let kind = Kind::of(&root);
         let place = if root.is_own_task() { Place::OwnTask } else { Place::SameTask };
         let failure = failure.map(|failure| (root.task().expect("it is the root of a task"), failure));
         (Ended { kind, place, failure }, root)
@@ -288,6 +288,13 @@ impl Ended {
 pub(super) enum Kind {
     Ordinary,
     Daemon,
+}
+
+impl Kind {
+    /// That of the child with this root.
+    pub(super) fn of(root: &Node) -> Self {
+        if root.has(Flag::Daemon) { Self::Daemon } else { Self::Ordinary }
+    }
 }
 
 pub(super) enum Failure {

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use super::child::{Ended, Finished, Kind};
+use super::child::{Ended, Kind};
 use crate::cancel::ambient;
 use crate::cancel::boundary::heir;
 use crate::cancel::flags::Flag;
@@ -32,11 +32,8 @@ pub(super) struct Core {
     /// Children, by kind, whose end the nursery has not settled yet.
     ordinary: Count,
     daemon: Count,
-    /// Those of them that are tokio tasks.
-    parallel: AtomicUsize,
-    /// Those of these that have not ended, and of them the ordinary ones.
-    running: AtomicUsize,
-    running_ordinary: AtomicUsize,
+    /// Those that are tokio tasks and have not ended.
+    running: Running,
     /// Held while they run: a cancel from above must not drop what waits for them.
     hold: Mutex<Option<Hold>>,
     holds: AtomicBool,
@@ -48,15 +45,15 @@ pub(super) struct Core {
     _census: census::Entry,
 }
 
-/// Counts children. Without an atomic addition where a number has one writer at a time.
+/// Counts the children of one kind that the nursery settles.
 #[derive(Default)]
 struct Count {
-    /// Written under the lock of the queue.
+    /// In the task of the nursery; written under the lock of the queue.
     started: AtomicUsize,
-    /// Written by the nursery's future.
+    /// Of these; written by the nursery's future.
     settled: AtomicUsize,
-    /// The parallel ones that ended without a failure: there is nothing for the nursery to settle.
-    done: AtomicUsize,
+    /// Parallel ones that ended with a failure, which is in the mail.
+    failed: AtomicUsize,
 }
 
 impl Count {
@@ -68,11 +65,50 @@ impl Count {
         self.settled.store(self.settled.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// Exact for who holds the lock of the queue and is the nursery's future, else of some moment.
     fn living(&self) -> usize {
-        // In this order, so that no child has ended that did not start.
-        let ended = self.settled.load(Ordering::Acquire) + self.done.load(Ordering::Acquire);
-        self.started.load(Ordering::Acquire) - ended
+        // In this order, so that no child is settled that did not start.
+        let settled = self.settled.load(Ordering::Acquire);
+        self.started.load(Ordering::Acquire) - settled + self.failed.load(Ordering::Acquire)
+    }
+}
+
+/// Counts the parallel children that run, of both kinds in one number: a start and an end are one atomic operation each.
+#[derive(Default)]
+struct Running(AtomicU64);
+
+impl Running {
+    const fn one(kind: Kind) -> u64 {
+        match kind {
+            Kind::Ordinary => 1,
+            Kind::Daemon => 1 << 32,
+        }
+    }
+
+    fn of(number: u64, kind: Kind) -> usize {
+        let half = match kind {
+            Kind::Ordinary => number & u64::from(u32::MAX),
+            Kind::Daemon => number >> 32,
+        };
+        usize::try_from(half).expect("fewer than four billion children fit into memory")
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        Self::of(self.0.load(Ordering::Acquire), kind)
+    }
+
+    fn is_none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    /// One more; whether it is the only one.
+    fn start(&self, kind: Kind) -> bool {
+        self.0.fetch_add(Self::one(kind), Ordering::AcqRel) == 0
+    }
+
+    /// One less; whether it was the last of all, and the last ordinary one.
+    fn end(&self, kind: Kind) -> (bool, bool) {
+        let before = self.0.fetch_sub(Self::one(kind), Ordering::AcqRel);
+        (before == Self::one(kind), kind == Kind::Ordinary && Self::of(before, kind) == 1)
     }
 }
 
@@ -94,9 +130,7 @@ impl Core {
             daemons: OnceLock::new(),
             ordinary: Count::default(),
             daemon: Count::default(),
-            parallel: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
-            running_ordinary: AtomicUsize::new(0),
+            running: Running::default(),
             hold: Mutex::new(None),
             holds: AtomicBool::new(false),
             mail: Mutex::default(),
@@ -223,14 +257,14 @@ impl Core {
     /// Holds what is above while parallel children run. The last one gives it up, not the nursery when it is polled next:
     /// that may never happen.
     pub(super) fn keep_hold(&self) {
-        if self.running.load(Ordering::Acquire) == 0 || self.holds.load(Ordering::Acquire) {
+        if self.running.is_none() || self.holds.load(Ordering::Acquire) {
             return;
         }
         let hold = self.node.hold(Grip::Firm);
         let old = self.hold.lock().replace(hold);
         drop(old);
         self.holds.store(true, Ordering::Release);
-        if self.running.load(Ordering::Acquire) == 0 {
+        if self.running.is_none() {
             self.release();
         }
     }
@@ -242,21 +276,15 @@ impl Core {
         }
     }
 
-    /// A parallel child has ended, its future is dropped.
-    pub(super) fn report(&self, finished: Finished) {
-        let (ended, root) = finished.end();
+    /// A parallel child has ended, and nothing of it is left.
+    pub(super) fn report(&self, ended: Ended) {
         let kind = ended.kind;
-        // Nothing of it is left when the nursery hears of it.
-        drop(root);
         if ended.failure.is_some() {
+            // Before it runs no more: meanwhile it counts twice, and never not at all.
+            self.counter(kind).failed.fetch_add(1, Ordering::AcqRel);
             self.post(ended);
-        } else {
-            self.counter(kind).done.fetch_add(1, Ordering::AcqRel);
-            self.parallel.fetch_sub(1, Ordering::AcqRel);
         }
-        let is_last_ordinary =
-            kind == Kind::Ordinary && self.running_ordinary.fetch_sub(1, Ordering::AcqRel) == 1;
-        let is_last = self.running.fetch_sub(1, Ordering::AcqRel) == 1;
+        let (is_last, is_last_ordinary) = self.running.end(kind);
         if is_last {
             self.release();
         }
@@ -282,21 +310,20 @@ impl Core {
     /// A child starts; the caller holds the lock of the queue, so that the queue is not closed meanwhile. Says whether it
     /// is the only parallel one.
     pub(super) fn count(&self, kind: Kind, place: Place) -> bool {
-        self.counter(kind).start();
-        place == Place::OwnTask && {
-            self.parallel.fetch_add(1, Ordering::AcqRel);
-            if kind == Kind::Ordinary {
-                self.running_ordinary.fetch_add(1, Ordering::AcqRel);
+        match place {
+            Place::SameTask => {
+                self.counter(kind).start();
+                false
             }
-            self.running.fetch_add(1, Ordering::AcqRel) == 0
+            Place::OwnTask => self.running.start(kind),
         }
     }
 
     /// A child's end has been settled, by the nursery's future.
     pub(super) fn discount(&self, kind: Kind, place: Place) {
-        self.counter(kind).settle();
-        if place == Place::OwnTask {
-            self.parallel.fetch_sub(1, Ordering::AcqRel);
+        match place {
+            Place::SameTask => self.counter(kind).settle(),
+            Place::OwnTask => drop(self.counter(kind).failed.fetch_sub(1, Ordering::AcqRel)),
         }
     }
 
@@ -307,18 +334,16 @@ impl Core {
         }
     }
 
-    /// How many children of a kind have not ended.
+    /// How many children of a kind have not ended, or are not settled. Exact for who holds the lock of the queue and is the
+    /// nursery's future, else of some moment.
     pub(super) fn living(&self, kind: Kind) -> usize {
-        self.counter(kind).living()
-    }
-
-    /// How many children are tokio tasks that have not ended.
-    pub(super) fn living_parallel(&self) -> usize {
-        self.parallel.load(Ordering::Acquire)
+        // In this order, because a parallel child that fails goes from the one to the other.
+        let running = self.running.count(kind);
+        running + self.counter(kind).living()
     }
 
     pub(super) fn take_ended(&self) -> Vec<Ended> {
-        if self.living_parallel() == 0 {
+        if [&self.ordinary, &self.daemon].iter().all(|count| count.failed.load(Ordering::Acquire) == 0) {
             return Vec::new();
         }
         std::mem::take(&mut self.mail.lock().ended)
@@ -353,7 +378,7 @@ impl Core {
             Cause::Dropped,
             format!("the nursery at {} was dropped", self.opened_at()),
         ));
-        let living = self.living_parallel();
+        let living = self.running.count(Kind::Ordinary) + self.running.count(Kind::Daemon);
         if living > 0 {
             tracing::warn!(
                 nursery = %self.opened_at(),

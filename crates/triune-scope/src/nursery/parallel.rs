@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tracing::Instrument as _;
 
-use super::child::{Child, Finished, Runner};
+use super::child::{Child, Ended, Kind, Runner};
 use super::core::Core;
-use crate::cancel::node::Node;
+use crate::cancel::node::{Node, Place};
 use crate::error::NurseryError;
 use crate::run::{LiveGuard, Run};
 use crate::task::TaskInfo;
@@ -27,7 +27,8 @@ where
     T: Send + 'static,
     E: NurseryError,
 {
-    let reporter = Reporter { core: Arc::clone(core), root: Some(Arc::clone(&node)), live: None };
+    let kind = Kind::of(&node);
+    let reporter = Reporter { core: Arc::clone(core), kind: Some(kind), live: None };
     let (runner, child) = Runner::new(node, task, future);
     let mut parallel = Parallel { runner: Some(runner), reporter };
     // The caller may run inside another runtime than the nursery.
@@ -65,7 +66,7 @@ where
             Poll::Pending => Poll::Pending,
             Poll::Ready(finished) => {
                 this.runner.set(None);
-                this.reporter.report(finished);
+                this.reporter.report(finished.end().0);
                 Poll::Ready(())
             }
         }
@@ -76,14 +77,14 @@ where
 struct Reporter {
     core: Arc<Core>,
     /// Until the end is reported.
-    root: Option<Arc<Node>>,
+    kind: Option<Kind>,
     live: Option<LiveGuard>,
 }
 
 impl Reporter {
-    fn report(&mut self, finished: Finished) {
-        if self.root.take().is_some() {
-            self.core.report(finished);
+    fn report(&mut self, ended: Ended) {
+        if self.kind.take().is_some() {
+            self.core.report(ended);
             self.live = None;
         }
     }
@@ -91,8 +92,8 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        if let Some(root) = self.root.clone() {
-            self.report(Finished { root, failure: None });
+        if let Some(kind) = self.kind {
+            self.report(Ended { kind, place: Place::OwnTask, failure: None });
         }
     }
 }
