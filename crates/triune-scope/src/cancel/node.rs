@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use futures_task::waker;
 
-use super::beneath::{FIRST, State, TRIAL};
+use super::beneath::{FIRST, State};
 use super::flags::{Flag, Flags};
 use super::reason::CancelReason;
 use super::turn::{Turn, Turns};
@@ -86,13 +86,12 @@ impl Node {
         Self::root(parent, Place::SameTask, Inherit::Yes, task, Record::child(), turn, vars)
     }
 
-    /// As [`child_root`](Self::child_root), but on trial: `parent` keeps it, and knows whose it is.
-    pub(super) fn on_trial(parent: &Arc<Node>, turns: Arc<Turns>) -> Arc<Self> {
-        let state = State { parent: Some(Arc::clone(parent)), ..State::default() };
+    /// The root of a child that its nursery polls itself, which is not registered with `parent` yet; of one on trial `parent`
+    /// knows whose it is.
+    pub(super) fn child_beneath(parent: &Arc<Node>, task: Option<TaskInfo>, turns: Arc<Turns>) -> Arc<Self> {
+        let state = State { parent: Some(Arc::clone(parent)), task, ..State::default() };
         let (record, turn) = (Some(Record::child()), Some(Turn::new(turns)));
-        let node = Self::with(Inherit::Yes, Place::SameTask, record, turn, state);
-        node.key.store(TRIAL, Ordering::Relaxed);
-        Arc::new(node)
+        Arc::new(Self::with(Inherit::Yes, Place::SameTask, record, turn, state))
     }
 
     fn root(
@@ -159,7 +158,7 @@ impl Node {
     }
 
     /// Whoever marked the parent before the insertion is visible by its lock; whoever does it later sees us.
-    fn take_over(self: &Arc<Self>, parent: &Arc<Node>) {
+    pub(super) fn take_over(self: &Arc<Self>, parent: &Arc<Node>) {
         if !self.is_shield() {
             if parent.is_cancelled() {
                 self.spread(&parent.reason());

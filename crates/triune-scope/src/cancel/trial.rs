@@ -25,33 +25,58 @@ use crate::lock::atomic::Ordering;
 use crate::task::{TaskId, TaskInfo};
 use crate::tree::record::Record;
 
-/// The node on trial, as the set has it that polls the children.
+/// The trials of a nursery, as the set has them that polls the children.
+#[derive(Debug, Default)]
+pub(crate) struct Trials {
+    now: Option<Trial>,
+    /// So the next child most likely parks, too, and has a node of its own at once: those that are started together are alike.
+    last_parked: bool,
+}
+
+/// The node on trial.
 #[derive(Debug)]
-pub(crate) struct Trial {
+struct Trial {
     /// Wakes the child.
     root: Arc<Node>,
     /// What the last child gave back.
     spare: Option<Arc<Node>>,
 }
 
+impl Trials {
+    /// The node on trial.
+    pub(crate) fn root(&self) -> Option<&Arc<Node>> {
+        self.now.as_ref().map(|trial| &trial.root)
+    }
+
+    /// A child has ended in its first poll; with its root if that is on trial.
+    pub(crate) fn ended(&mut self, tried: Option<Arc<Node>>) {
+        self.last_parked = false;
+        if let (Some(trial), Some(_)) = (&mut self.now, &tried) {
+            trial.spare = tried;
+        }
+    }
+
+    /// A child has parked in its first poll. If it was on trial, it has its root.
+    pub(crate) fn parked(&mut self, own: Option<Arc<Node>>, nursery: &Node) -> Arc<Node> {
+        self.last_parked = true;
+        own.unwrap_or_else(|| {
+            let Trial { root, .. } = self.now.take().expect("a child without a root of its own is on trial");
+            nursery.keep_trial(&root);
+            root
+        })
+    }
+
+    /// The poll of the nursery is over.
+    pub(crate) fn end(&mut self, nursery: &Node) {
+        if self.now.take().is_some() {
+            nursery.end_trials();
+        }
+    }
+}
+
 impl Trial {
     /// Who has the node if nobody else does: the nursery's node, and both of the above.
     const OWNERS: usize = 3;
-
-    /// What wakes the child.
-    pub(crate) fn root(&self) -> &Arc<Node> {
-        &self.root
-    }
-
-    /// The child has ended.
-    pub(crate) fn give_back(&mut self, root: Arc<Node>) {
-        self.spare = Some(root);
-    }
-
-    /// The child has parked.
-    pub(crate) fn into_root(self) -> Arc<Node> {
-        self.root
-    }
 
     /// The node for the next child, unless somebody has it.
     fn reuse(&mut self) -> Option<Arc<Node>> {
@@ -105,13 +130,28 @@ impl Node {
         self.with_more(|more| more.announced.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// The root for the first poll of a child that was announced; `None` where there are no trials.
+    /// The root of its own for a child that was announced.
+    pub(crate) fn own_root(self: &Arc<Self>, task: &TaskInfo, turns: &Arc<Turns>) -> Arc<Node> {
+        let node = Node::child_beneath(self, Some(task.clone()), Arc::clone(turns));
+        let mut state = self.state.lock();
+        state.more().withdraw(task.id());
+        let key = state.insert_child(Arc::downgrade(&node));
+        drop(state);
+        node.key.store(key, Ordering::Relaxed);
+        node.take_over(self);
+        node
+    }
+
+    /// The root for the first poll of a child that was announced, on trial; `None` if it should have one of its own.
     pub(crate) fn try_out(
         self: &Arc<Self>,
         task: &TaskInfo,
-        trial: &mut Option<Trial>,
+        trials: &mut Trials,
         turns: &Arc<Turns>,
     ) -> Option<Arc<Node>> {
+        if trials.last_parked {
+            return None;
+        }
         let mut state = self.state.lock();
         // Whoever cancels marks this node under the same lock.
         if self.is_cancelled() || self.is_hard() {
@@ -119,25 +159,26 @@ impl Node {
         }
         let more = state.more();
         more.withdraw(task.id());
-        if let Some(root) = trial.as_mut().and_then(Trial::reuse) {
+        if let Some(root) = trials.now.as_mut().and_then(Trial::reuse) {
             more.tried = Some(task.clone());
             return Some(root);
         }
         let old = more.end_trial();
-        let root = Node::on_trial(self, Arc::clone(turns));
+        let root = Node::child_beneath(self, None, Arc::clone(turns));
+        root.key.store(TRIAL, Ordering::Relaxed);
         if self.is_timed() {
             root.raise(Flag::Timed);
         }
         more.trial = Some(Arc::clone(&root));
         more.tried = Some(task.clone());
         drop(state);
-        *trial = Some(Trial { root: Arc::clone(&root), spare: None });
+        trials.now = Some(Trial { root: Arc::clone(&root), spare: None });
         old.as_deref().into_iter().for_each(Node::retire);
         Some(root)
     }
 
     /// The child has parked: the node is its own.
-    pub(crate) fn keep_trial(&self, node: &Arc<Node>) {
+    fn keep_trial(&self, node: &Arc<Node>) {
         let mut state = self.state.lock();
         let trial = state.more.as_mut().and_then(|more| more.end_trial());
         debug_assert!(trial.as_ref().is_some_and(|trial| Arc::ptr_eq(trial, node)), "there is at most one");

@@ -17,7 +17,7 @@ use crate::cancel::boundary::RootBoundary;
 use crate::cancel::flags::Flag;
 use crate::cancel::leaf::Leaf;
 use crate::cancel::node::{Node, Place};
-use crate::cancel::trial::Trial;
+use crate::cancel::trial::Trials;
 use crate::cancel::{CancelReason, Cause};
 use crate::error::{ChildError, ChildErrorKind, Error, NurseryError, PanicError, Result, discard};
 use crate::lock::Mutex;
@@ -127,7 +127,7 @@ impl<T> Cell<T> {
     }
 
     /// The root of a child that has no handle any more: one on trial, or `Err` of one of its own.
-    fn bear_alone(self, core: &Core, trial: &mut Option<Trial>) -> Result<Arc<Node>, Arc<Node>> {
+    fn bear_alone(self, core: &Core, trials: &mut Trials) -> Result<Arc<Node>, Arc<Node>> {
         let Self { task, node: _, mut state } = self;
         // Nobody can reach the child; but a handle that is gone may have cancelled it.
         if let State::Announced(_, Some(reason)) = state.get_mut() {
@@ -135,7 +135,7 @@ impl<T> Cell<T> {
             node.cancel(reason.clone());
             return Err(node);
         }
-        core.try_out(&task, trial).ok_or_else(|| core.bear(&task))
+        core.try_out(&task, trials).ok_or_else(|| core.bear(&task))
     }
 
     fn cancel(&self, reason: CancelReason) {
@@ -418,7 +418,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: NurseryError,
 {
-    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
+    fn begin(self: Pin<&mut Self>, core: &Core, trials: &mut Trials) -> Option<Arc<Node>> {
         let this = self.project();
         let mut root = this.root.as_pin_mut().expect("a child begins before its end");
         if let Some(node) = root.as_mut().given_node() {
@@ -426,7 +426,7 @@ where
         }
         let cell = this.cell.take().expect("only its cell knows who it is");
         let node = match Arc::try_unwrap(cell) {
-            Ok(cell) => match cell.bear_alone(core, trial) {
+            Ok(cell) => match cell.bear_alone(core, trials) {
                 Ok(tried) => {
                     root.give(tried);
                     return None;

@@ -13,14 +13,13 @@ use crate::cancel::boundary::heir;
 use crate::cancel::flags::Flag;
 use crate::cancel::hold::{Grip, Hold};
 use crate::cancel::node::{Inherit, Node, Place};
-use crate::cancel::trial::Trial;
+use crate::cancel::trial::Trials;
 use crate::cancel::turn::Turns;
 use crate::cancel::{CancelReason, CancelScope, Cause};
 use crate::lock::Mutex;
 use crate::probe::census;
 use crate::run::Run;
 use crate::task::TaskInfo;
-use crate::task_var::Vars;
 use crate::tree::record::{Opening, Record};
 
 pub(super) struct Core {
@@ -173,10 +172,7 @@ impl Core {
 
     /// The root of a new child, linked beneath the nursery.
     pub(super) fn new_child(&self, kind: Kind, place: Place, info: TaskInfo) -> Arc<Node> {
-        self.new_child_with(kind, place, info, ambient::vars())
-    }
-
-    fn new_child_with(&self, kind: Kind, place: Place, info: TaskInfo, vars: Vars) -> Arc<Node> {
+        let vars = ambient::vars();
         let parent = match kind {
             Kind::Ordinary => &self.node,
             Kind::Daemon => self.daemons.get_or_init(|| {
@@ -204,17 +200,14 @@ impl Core {
         self.node.announce(task);
     }
 
-    /// The root of a child that was announced and that somebody can reach.
+    /// The root of its own for a child that was announced.
     pub(super) fn bear(&self, task: &TaskInfo) -> Arc<Node> {
-        self.node.withdraw(task.id());
-        // It was announced because no task variables were set.
-        self.new_child_with(Kind::Ordinary, Place::SameTask, task.clone(), Vars::default())
+        self.node.own_root(task, self.turns.get_or_init(Arc::default))
     }
 
-    /// The root of a child that was announced and that nobody can reach; `None` where there are no trials.
-    pub(super) fn try_out(&self, task: &TaskInfo, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
-        let turns = self.turns.get_or_init(Arc::default);
-        self.node.try_out(task, trial, turns)
+    /// The root of a child that was announced and that nobody can reach, on trial; `None` if it should have one of its own.
+    pub(super) fn try_out(&self, task: &TaskInfo, trials: &mut Trials) -> Option<Arc<Node>> {
+        self.node.try_out(task, trials, self.turns.get_or_init(Arc::default))
     }
 
     /// The turns of the children in the task of the nursery, if there were any.

@@ -21,7 +21,7 @@ use super::core::Core;
 use crate::cancel::CancelReason;
 use crate::cancel::node::Node;
 use crate::cancel::spread::Pass;
-use crate::cancel::trial::Trial;
+use crate::cancel::trial::Trials;
 use crate::cancel::turn::{Ticket, Turn, Turns};
 use crate::cancel::wake::each;
 
@@ -31,12 +31,12 @@ const MAX_POLLS: usize = 256;
 /// A child in the task of its nursery.
 pub(super) trait Member: Future<Output = Finished> {
     /// Sees to it that it has a root, before its first poll: one of its own, or `None` for that on trial.
-    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>>;
+    fn begin(self: Pin<&mut Self>, core: &Core, trials: &mut Trials) -> Option<Arc<Node>>;
 }
 
 impl<M: Member + ?Sized> Member for Pin<Box<M>> {
-    fn begin(self: Pin<&mut Self>, core: &Core, trial: &mut Option<Trial>) -> Option<Arc<Node>> {
-        self.get_mut().as_mut().begin(core, trial)
+    fn begin(self: Pin<&mut Self>, core: &Core, trials: &mut Trials) -> Option<Arc<Node>> {
+        self.get_mut().as_mut().begin(core, trials)
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ChildSet<B> {
     spare: Vec<Ticket>,
     /// How many have begun.
     stamp: u32,
-    trial: Option<Trial>,
+    trials: Trials,
 }
 
 /// Whose turn it is.
@@ -67,7 +67,13 @@ struct Slot<B> {
 
 impl<B> Default for ChildSet<B> {
     fn default() -> Self {
-        Self { slots: Slab::new(), due: VecDeque::new(), spare: Vec::new(), stamp: 0, trial: None }
+        Self {
+            slots: Slab::new(),
+            due: VecDeque::new(),
+            spare: Vec::new(),
+            stamp: 0,
+            trials: Trials::default(),
+        }
     }
 }
 
@@ -135,9 +141,9 @@ impl<B: Member + Unpin> ChildSet<B> {
     }
 
     fn poll_new(&mut self, mut child: B, core: &Core) -> Option<Ended> {
-        let own = Pin::new(&mut child).begin(core, &mut self.trial);
-        let tried = self.trial.as_ref().map(Trial::root);
-        let root = own.as_ref().or(tried).expect("a child without a root of its own is on trial");
+        let own = Pin::new(&mut child).begin(core, &mut self.trials);
+        let root =
+            own.as_ref().or(self.trials.root()).expect("a child without a root of its own is on trial");
         self.stamp = self.stamp.wrapping_add(1);
         // It gets its slot when it parks, but its wakes must know it now.
         let key = self.slots.vacant_key();
@@ -148,18 +154,12 @@ impl<B: Member + Unpin> ChildSet<B> {
         match polled {
             Poll::Ready(finished) => {
                 let (ended, root) = finished.end();
-                if let (None, Some(trial)) = (own, &mut self.trial) {
-                    trial.give_back(root);
-                }
+                self.trials.ended(own.is_none().then_some(root));
                 Some(ended)
             }
             Poll::Pending => {
-                let root = own.or_else(|| {
-                    let root = self.trial.take()?.into_root();
-                    core.node.keep_trial(&root);
-                    Some(root)
-                });
-                let slot = Slot { child, root: root? };
+                let root = self.trials.parked(own, &core.node);
+                let slot = Slot { child, root };
                 let inserted = self.slots.insert(slot);
                 debug_assert_eq!(inserted, key, "nothing else is inserted during a poll");
                 None
@@ -173,9 +173,7 @@ impl<B: Member + Unpin> ChildSet<B> {
             // Many were woken or started at once; that memory is not for good.
             self.due = VecDeque::new();
         }
-        if self.trial.take().is_some() {
-            core.node.end_trials();
-        }
+        self.trials.end(&core.node);
     }
 
     /// Whether the budget did not suffice.
