@@ -1,5 +1,6 @@
 //! How a cancel gets from a node to what is beneath: marks and wakes, under the rules of the module head of `cancel`.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -93,7 +94,8 @@ impl Node {
     /// Makes the pass of this node and what is beneath, see [`Pass`]; only the first call does.
     pub(crate) fn wake_beneath(self: &Arc<Self>) {
         if !self.has(Flag::Passed) {
-            Pass::default().over(self, &self.reason(), Walk::Descend);
+            let reason = self.reason();
+            Pass::with(|pass| pass.over(self, &reason, Walk::Descend));
         }
     }
 
@@ -104,7 +106,7 @@ impl Node {
             return None;
         }
         let reason = self.reason();
-        Pass::default().over(self, &reason, Walk::BesideChildren);
+        Pass::with(|pass| pass.over(self, &reason, Walk::BesideChildren));
         Some(reason)
     }
 
@@ -173,7 +175,7 @@ impl Node {
 /// It marks as it goes: the canceller may still be on its way down, and what is woken must see the flag. The canceller
 /// stops at what is marked, so the tasks that hang from there are told from here (tests: `cancel_from_a_thread`).
 ///
-/// Its memory is kept from child to child.
+/// Its memory is kept from pass to pass: many may be cancelled at once.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
     todo: Vec<Arc<Node>>,
@@ -182,7 +184,31 @@ pub(crate) struct Pass {
     shields: Vec<Arc<Node>>,
 }
 
+thread_local! {
+    /// Empty vectors.
+    static KEPT: Cell<Pass> = const { Cell::new(Pass::new()) };
+}
+
 impl Pass {
+    /// A large pass keeps nothing.
+    const MAX_KEPT: usize = 256;
+
+    const fn new() -> Self {
+        Self { todo: Vec::new(), wakers: Vec::new(), tasks: Vec::new(), shields: Vec::new() }
+    }
+
+    /// Runs passes of this thread; a waker may run others meanwhile.
+    pub(crate) fn with(run: impl FnOnce(&mut Self)) {
+        // When the thread-local is gone nothing is kept.
+        let mut pass = KEPT.try_with(Cell::take).unwrap_or_default();
+        run(&mut pass);
+        let Self { todo, wakers, tasks, shields } = &pass;
+        let sizes = [todo.capacity(), wakers.capacity(), tasks.capacity(), shields.capacity()];
+        if sizes.iter().all(|size| *size <= Self::MAX_KEPT) {
+            let _gone = KEPT.try_with(|kept| kept.set(pass));
+        }
+    }
+
     /// Takes in a child of the nursery that makes the pass, which polls it next.
     pub(crate) fn take_in(&mut self, child: &Arc<Node>, reason: &CancelReason) {
         if !child.is_cancelled() {

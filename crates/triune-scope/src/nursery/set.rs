@@ -98,11 +98,12 @@ impl<B: Member + Unpin> ChildSet<B> {
     ///
     /// With the first panic of a waker, when all have been told.
     pub(super) fn rouse(&mut self, reason: &CancelReason) {
-        let mut pass = Pass::default();
-        // The youngest first, as in every pass.
-        each(self.slots.iter().rev(), |(_, Slot { root, .. })| {
-            self.due.extend(root.turn().and_then(Turn::rouse).map(Due::Woken));
-            pass.take_in(root, reason);
+        Pass::with(|pass| {
+            // The youngest first, as in every pass.
+            each(self.slots.iter().rev(), |(_, Slot { root, .. })| {
+                self.due.extend(root.turn().and_then(Turn::rouse).map(Due::Woken));
+                pass.take_in(root, reason);
+            });
         });
     }
 
