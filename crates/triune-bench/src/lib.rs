@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use triune::Run;
+use triune::actor::ActorBuilder;
 use triune::prelude::*;
 use triune_process::{Boot, Process, ROLES, Role, Spec};
 
@@ -140,12 +141,25 @@ impl<B: Borrow<Bench>> OpenActor<B> {
     /// If the actor does not start.
     #[must_use]
     pub fn new(bench: B) -> Self {
+        Self::configured(bench, |actor| actor)
+    }
+
+    /// The same with an actor of its own kind.
+    ///
+    /// # Panics
+    ///
+    /// If the actor does not start.
+    #[must_use]
+    pub fn configured<C>(bench: B, configure: C) -> Self
+    where
+        C: FnOnce(ActorBuilder<'static>) -> ActorBuilder<'static> + Send + 'static,
+    {
         let (ready, portal) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = bench.borrow();
         // A bare task, because the nursery must stay open between the samples; `drop` waits for it.
         let open = runtime.spawn(nursery(async move |n| {
-            let portal = n.actor("echo").start().await?;
+            let portal = configure(n.actor("echo")).start().await?;
             // The other side waits for it.
             let _taken = ready.send(portal);
             let _dropped = stopped.await;

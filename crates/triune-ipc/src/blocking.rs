@@ -15,10 +15,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use rustix::net::SendFlags;
 use triune_wire::{
     FRAME_MAX, FrameDecoder, FrameError, HEADER_LEN, Header, Hello, Kind, Pieces, REQUEST_HEAD_MAX, Report,
     ReportKind, RequestHead, TOTAL_LEN, flag, total_head,
@@ -49,6 +50,8 @@ pub struct Server {
     open: Option<u64>,
     /// What was lent and recalled since somebody has asked.
     loans: Vec<Loan>,
+    /// Held while frames are written, if somebody else may write, too.
+    pen: Option<Arc<Mutex<()>>>,
 }
 
 /// A file that the other side lends, or does not lend any more.
@@ -67,6 +70,31 @@ pub enum Loan {
         /// That of an earlier loan.
         number: u64,
     },
+}
+
+/// Signs of life of a [`Server`], from any thread: for a peer that [listens](crate::Heartbeat::listening) for them, also while a call is
+/// served.
+#[derive(Debug)]
+pub struct Pulse {
+    stream: UnixStream,
+    pen: Arc<Mutex<()>>,
+}
+
+impl Pulse {
+    /// Gives a sign of life, if there is no other one being written. Does not wait for a peer that does not read.
+    pub fn beat(&self) {
+        // Whoever has the pen gives a sign by what it writes.
+        let Ok(_pen) = self.pen.try_lock() else { return };
+        let sign = Header::new(Kind::Pong, 0).to_bytes();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        // It goes as a whole or not at all. A link that has ended is the server's business.
+        match rustix::net::send(&self.stream, &sign, flags) {
+            Ok(sent) if sent < sign.len() => {
+                let _gone = (&self.stream).write_all(&sign[sent..]);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A call of the other side. Answer it by [`Server::reply`] or [`Server::fail`] with its id.
@@ -143,7 +171,23 @@ impl Server {
             spin: config.spin,
             open: None,
             loans: Vec::new(),
+            pen: None,
         })
+    }
+
+    /// Changes for how long the server looks at the socket before it sleeps; see [`Config::spin`]. For a side that is told by its first call.
+    pub const fn set_spin(&mut self, spin: Duration) {
+        self.spin = spin;
+    }
+
+    /// A way to give signs of life while this thread is busy.
+    ///
+    /// # Errors
+    /// The system gives no descriptor.
+    pub fn pulse(&mut self) -> io::Result<Pulse> {
+        let stream = self.stream.try_clone()?;
+        let pen = Arc::clone(self.pen.get_or_insert_default());
+        Ok(Pulse { stream, pen })
     }
 
     /// What the other side said about itself.
@@ -378,7 +422,9 @@ impl Server {
         Ok(())
     }
 
+    /// Writes whole frames.
     fn write_all<'a>(&self, slices: impl Iterator<Item = &'a [u8]>) -> Result<(), LinkEnd> {
+        let _pen = self.pen.as_ref().map(|pen| take(pen));
         let mut slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
         let mut rest = &mut slices[..];
         IoSlice::advance_slices(&mut rest, 0);
@@ -459,6 +505,10 @@ impl<'a> Parts<'a> {
         }
         taken
     }
+}
+
+fn take(pen: &Mutex<()>) -> MutexGuard<'_, ()> {
+    pen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn with_len(mut header: Header, len: usize) -> Header {

@@ -37,12 +37,21 @@ pub struct Heartbeat {
     /// How long its answer, or anything else, may take: then the link ends as
     /// [`Stalled`](crate::LinkEnd::Stalled).
     pub patience: Duration,
+    /// Whether a PING is sent.
+    pub(crate) asks: bool,
 }
 
 impl Heartbeat {
     /// A PING after `every` of silence, the end of the link `patience` later.
     pub const fn new(every: Duration, patience: Duration) -> Heartbeat {
-        Heartbeat { every, patience }
+        Heartbeat { every, patience, asks: true }
+    }
+
+    /// The end of the link after so long a silence of a side that gives signs of life unasked, such as one that beats a
+    /// [`Pulse`](crate::blocking::Pulse). Nothing is written for it.
+    pub fn listening(timeout: Duration) -> Heartbeat {
+        let every = timeout / 2;
+        Heartbeat { every, patience: timeout - every, asks: false }
     }
 }
 

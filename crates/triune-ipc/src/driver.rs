@@ -141,6 +141,14 @@ impl Driver {
         self.left_unread
     }
 
+    /// Looks for the same after the other process has ended, on a link that had ended here before ([`LinkEnd::Stalled`]).
+    pub fn look_for_unread(&mut self) {
+        let mut piece = [0];
+        // What it has said in the meantime shows that it has read something.
+        self.left_unread |=
+            matches!(rustix::io::read(&self.stream, &mut piece), Err(rustix::io::Errno::CONNRESET));
+    }
+
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         if let Some(end) = &self.ended {
             return Poll::Ready(end.clone());
@@ -238,11 +246,18 @@ impl Driver {
     /// Ready: go on.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         if let Some(until) = self.spin_until {
-            self.piece.resize(READ, 0);
-            match socket::receive(&self.stream, &mut self.piece) {
-                Err(error) if is_temporary(&error) && Instant::now() < until => cx.waker().wake_by_ref(),
-                Err(error) if is_temporary(&error) => self.spin_until = None,
-                received => return Poll::Ready(self.after_receive(received)),
+            // What has just come in is somebody's answer: that one first.
+            if self.read_in_turn == 0 {
+                self.piece.resize(READ, 0);
+                match socket::receive(&self.stream, &mut self.piece) {
+                    Err(error) if is_temporary(&error) => {}
+                    received => return Poll::Ready(self.after_receive(received)),
+                }
+            }
+            if Instant::now() < until {
+                let_others_run(cx);
+            } else {
+                self.spin_until = None;
             }
         }
         let Some(pulse) = &mut self.pulse else { return Poll::Pending };
@@ -251,6 +266,8 @@ impl Driver {
                 self.shared.lock().ping(0);
                 Poll::Ready(Ok(()))
             }
+            // Once more, so that the timer is polled.
+            Beat::Listen => Poll::Ready(Ok(())),
             Beat::End(end) => Poll::Ready(Err(end)),
         }
     }
@@ -387,6 +404,14 @@ impl Driver {
         if let Err(error) = self.stream.try_write(&frame) {
             tracing::debug!(%error, "the peer could not be told what it did wrong");
         }
+    }
+}
+
+/// Asks to be polled again after everybody else had a turn. A plain wake would be polled as often as the runtime likes before
+/// it comes to the task that was given to `block_on`.
+fn let_others_run(cx: &mut Context<'_>) {
+    if pin!(tokio::task::yield_now()).poll(cx).is_ready() {
+        cx.waker().wake_by_ref();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{Heartbeat, LinkEnd};
 pub(crate) struct Pulse {
     heartbeat: Heartbeat,
     heard: Instant,
-    /// When a PING was sent, if nothing was heard since.
+    /// When a PING was sent, or the silence was noticed, if nothing was heard since.
     asked: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
@@ -23,6 +23,8 @@ pub(crate) struct Pulse {
 /// What to do about the silence.
 pub(crate) enum Beat {
     Ping,
+    /// The other side is not asked: it gives signs by itself.
+    Listen,
     End(LinkEnd),
 }
 
@@ -39,9 +41,9 @@ impl Pulse {
     }
 
     /// Must be polled after everything that is there was read: else a side that was busy itself would take
-    /// the other one for silent. For the same reason it judges only a PING of its own.
+    /// the other one for silent. For the same reason it judges only the time since it has asked, or looked.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
-        let Heartbeat { every, patience } = self.heartbeat;
+        let Heartbeat { every, patience, asks } = self.heartbeat;
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
@@ -55,7 +57,7 @@ impl Pulse {
             }
             self.asked = Some(now);
             self.timer.as_mut().reset(now + patience);
-            return Poll::Ready(Beat::Ping);
+            return Poll::Ready(if asks { Beat::Ping } else { Beat::Listen });
         }
     }
 }

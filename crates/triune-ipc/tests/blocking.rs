@@ -319,3 +319,49 @@ fn a_server_that_spins_serves_as_before() {
         });
     });
 }
+
+/// One thread beats all the time while the other one writes results of every size.
+#[test]
+fn signs_of_life_come_between_frames_and_never_inside_of_one() {
+    let serve = |mut server: Server| {
+        let pulse = server.pulse().unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    pulse.beat();
+                }
+            });
+            let served = echo(server);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            served
+        })
+    };
+    let (served, ()) = with_server(serve, async |link| {
+        for len in [0, 1, 5_000, 65_000, 300_000, 3_000_000].into_iter().cycle().take(60) {
+            let args: Bytes = (0..len).map(|n| (n ^ (n >> 8)) as u8).collect();
+            assert!(link.call(0, args.clone()).await.unwrap() == args, "{len}");
+        }
+        link.goodbye();
+        assert!(matches!(link.ended().await, LinkEnd::Goodbye));
+    });
+    assert_eq!(served.unwrap(), 60);
+}
+
+/// Neither a peer that reads nothing nor one that is gone can hold up whoever beats.
+#[test]
+fn a_sign_of_life_waits_for_nobody() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut frame = Vec::new();
+    Header::new(Kind::Hello, 0).frame(&config("raw").hello.to_bytes().unwrap(), &mut frame);
+    (&one).write_all(&frame).unwrap();
+    let mut server = Server::accept(other, &config("worker")).unwrap();
+    let pulse = server.pulse().unwrap();
+    // More than any socket holds.
+    for _ in 0..200_000 {
+        pulse.beat();
+    }
+    drop(one);
+    pulse.beat();
+    assert!(server.next().is_ok_and(|call| call.is_none()) || server.next().is_err());
+}

@@ -53,6 +53,26 @@ async fn a_peer_that_answers_pings_is_kept_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_side_that_listens_for_signs_of_life_asks_for_none_and_waits_for_them() {
+    let mut listening = config("listener");
+    listening.heartbeat = Some(Heartbeat::listening(EVERY));
+    let (mut raw, (link, driver, _incoming)) = Raw::connect(listening).await;
+    let begin = tokio::time::Instant::now();
+    let signs = async {
+        for _ in 0..20 {
+            tokio::time::sleep(EVERY / 4).await;
+            raw.send(Header::new(Kind::Pong, 0), b"").await;
+        }
+        assert!(link.end().is_none());
+    };
+    let (end, ()) = tokio::join!(driver.run(), signs);
+    assert!(matches!(end, LinkEnd::Stalled { silent, .. } if silent >= EVERY), "{end:?}");
+    assert!(begin.elapsed() < EVERY * 5 + EVERY * 2, "after {:?}", begin.elapsed());
+    // Nothing was written but the HELLO and why it ended, if that.
+    assert!(raw.recv().await.is_none_or(|frame| frame.kind == Kind::Goodbye));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_sent_to_a_silent_peer_without_a_heartbeat() {
     let (mut raw, (_link, driver, _incoming)) = Raw::connect(config("patient")).await;
     alongside(driver.run(), async {

@@ -89,7 +89,7 @@ impl Boot {
     /// # Errors
     /// If the system refuses the thread or a descriptor.
     pub fn watch_parent(&self, on_gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        lifeline::watch(&self.link, self.watched_parent, on_gone)
+        lifeline::watch(&self.link, self.watched_parent, None, on_gone)
     }
 
     /// Ends this process when its parent is gone: calls `on_gone`, gives the process `grace` to end by itself, then exits
@@ -118,6 +118,21 @@ impl Boot {
             None => Ok(()),
             Some(_) => self.exit_with_parent(Duration::ZERO, || ()),
         }
+    }
+
+    /// Ends this process at once when its parent is gone, and until then calls `sign` every so often, on the same thread: a sign of life that
+    /// a busy process gives, too, and a stopped one does not.
+    ///
+    /// # Errors
+    /// If the system refuses the thread or a descriptor.
+    pub fn exit_with_parent_and_sign(
+        &self,
+        every: Duration,
+        sign: impl FnMut() + Send + 'static,
+    ) -> io::Result<()> {
+        let sign = lifeline::Sign { every, give: Box::new(sign) };
+        let on_gone = || lifeline::exit_after(Duration::ZERO, || {});
+        lifeline::watch(&self.link, self.watched_parent, Some(sign), on_gone)
     }
 }
 

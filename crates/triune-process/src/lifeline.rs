@@ -12,11 +12,18 @@ use std::time::{Duration, Instant};
 use crate::exit::{exit_code, exit_now};
 use crate::sys;
 
+/// What the thread does every so often until then.
+pub(crate) struct Sign {
+    pub(crate) every: Duration,
+    pub(crate) give: Box<dyn FnMut() + Send>,
+}
+
 /// Calls `on_gone` on a thread of its own when the parent (if it is this one's in the system's eyes), or its end of
 /// `link`, is gone.
 pub(crate) fn watch(
     link: &UnixStream,
     parent: Option<u32>,
+    mut sign: Option<Sign>,
     on_gone: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
     let link = link.try_clone()?;
@@ -26,8 +33,13 @@ pub(crate) fn watch(
     #[expect(clippy::disallowed_methods, reason = "the watch must not depend on a busy event loop")]
     std::thread::Builder::new().name("triune-lifeline".to_owned()).spawn(move || {
         if peer.is_some() || is_ours() {
+            let every = sign.as_ref().map(|sign| sign.every);
             // An error would mean that poll(2) itself fails; then nobody can tell any more, so count it as gone.
-            let _gone_either_way = sys::block_until_gone(link.as_fd(), peer.as_ref().map(AsFd::as_fd));
+            while let Ok(false) = sys::block_until_gone(link.as_fd(), peer.as_ref().map(AsFd::as_fd), every) {
+                if let Some(sign) = &mut sign {
+                    (sign.give)();
+                }
+            }
         }
         on_gone();
     })?;

@@ -301,8 +301,8 @@ async fn lost<O>(
         }
     };
     if was_read && let Some(item) = items.pop_front() {
-        let lived_on = ended.is_some_and(|end| end.lived_on);
-        let error = RunError::died(item.request.name(), obituary(ended), lived_on);
+        let ended_for = ended.and_then(|end| end.ended_for);
+        let error = RunError::died(item.request.name(), obituary(ended), ended_for);
         item.end(Err(error));
     }
     Ok(false)

@@ -25,6 +25,8 @@ pub enum DeathCause {
     Exit,
     /// It closed its link while it lived, so that its answer had no way, and was ended for it.
     LinkClosed,
+    /// It gave no sign of life for as long as [`Workers::stall_timeout`](crate::Workers::stall_timeout) says, and was ended for it.
+    Stalled,
     /// Its end is not known.
     Unknown,
 }
@@ -62,6 +64,9 @@ impl DeathCause {
             ),
             Self::Exit => Some("a job returns, it does not exit the process"),
             Self::LinkClosed => Some("it closed its link; a job closes only descriptors that it has opened"),
+            Self::Stalled => Some(
+                "its process gave no sign of life for as long as `Workers::stall_timeout` says; if the machine was only busy, allow more time",
+            ),
             Self::Killed | Self::Panic | Self::Signal | Self::Unknown => None,
         }
     }
@@ -111,6 +116,7 @@ impl fmt::Display for DeathCause {
             Self::Signal => "ended by a signal",
             Self::Exit => "exited",
             Self::LinkClosed => "cut off",
+            Self::Stalled => "stalled",
             Self::Unknown => "unknown",
         })
     }

@@ -245,9 +245,9 @@ impl RunError {
         }
     }
 
-    /// `lived_on`: it closed its link before it ended.
-    pub(crate) fn died(job: &str, died: WorkerDied, lived_on: bool) -> Self {
-        let cause = if lived_on { DeathCause::LinkClosed } else { DeathCause::of(&died) };
+    /// `ended_for`: why it was killed by its pool, if it was.
+    pub(crate) fn died(job: &str, died: WorkerDied, ended_for: Option<DeathCause>) -> Self {
+        let cause = ended_for.unwrap_or_else(|| DeathCause::of(&died));
         Self::Died { job: job.to_owned(), cause, died }
     }
 

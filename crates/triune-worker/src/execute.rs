@@ -184,7 +184,7 @@ async fn failed(request: &Request, end: CallEnd, lease: Lease) -> Result<Attempt
             if end.is_some_and(|end| end.left_unread) {
                 return Ok(Attempt::NotRead(token));
             }
-            Err(RunError::died(request.name(), obituary(end), end.is_some_and(|end| end.lived_on)))
+            Err(RunError::died(request.name(), obituary(end), end.and_then(|end| end.ended_for)))
         }
         other => {
             lease.kill().await;

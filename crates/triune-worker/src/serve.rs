@@ -75,8 +75,8 @@ fn load(boot: Boot, name: &str) -> Result<Option<Forks>, u8> {
     // There is no watch on the parent: it would be a thread. The guardian ends us if the pool is gone while we load.
     capture::install();
     let Some(mut server) = greet(&boot, FORK_SERVER, name, 1)? else { return Ok(None) };
-    let Some((id, preload)) = first_call(&mut server, name)? else { return Ok(None) };
-    let outcome = preload.map_or(Ok(()), InitCall::run);
+    let Some((id, setup)) = first_call(&mut server, name)? else { return Ok(None) };
+    let outcome = setup.init.map_or(Ok(()), InitCall::run);
     let forks = outcome.and_then(|()| {
         boot.into_forks().map_err(|error| {
             let mut report = Report::new(ReportKind::Error, error.to_string());
@@ -127,20 +127,28 @@ fn greet(boot: &Boot, role: &str, name: &str, ahead: u32) -> Result<Option<Serve
 
 /// Does what the pool asks of each of its workers. False if the parent went away before.
 fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
-    let Some((id, init)) = first_call(server, name)? else { return Ok(false) };
+    let Some((id, setup)) = first_call(server, name)? else { return Ok(false) };
     // Not before: what comes with the setup may hold for one thread only, the one that applies it.
-    watch_parent(boot)?;
-    let outcome = init.map_or(Ok(()), InitCall::run);
+    match setup.sign {
+        None => watch_parent(boot)?,
+        Some(every) => {
+            let watch =
+                server.pulse().and_then(|pulse| boot.exit_with_parent_and_sign(every, move || pulse.beat()));
+            watch.map_err(|error| complain(name, &format!("cannot give signs of life: {error}")))?;
+        }
+    }
+    server.set_spin(setup.spin);
+    let outcome = setup.init.map_or(Ok(()), InitCall::run);
     respond(server, id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
     Ok(true)
 }
 
-/// The call that is the setup, and the job in it. `None` if the parent went away before.
-fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Option<InitCall>)>, u8> {
+/// The call that is the setup, and what it says. `None` if the parent went away before.
+fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Setup)>, u8> {
     let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(None) };
     loan::take(server.loans());
     match triune_wire::decode::<Setup>(&call.args) {
-        Ok(setup) if call.target == setup::TARGET => Ok(Some((call.id, setup.init))),
+        Ok(setup) if call.target == setup::TARGET => Ok(Some((call.id, setup))),
         _ => Err(complain(name, "its first call was not its setup")),
     }
 }

@@ -3,6 +3,8 @@
 //! Owns the message and the mark in the environment by which a worker knows that the call comes. It is a part of no
 //! protocol for strangers: both sides are the same program.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Settings, Step};
@@ -20,6 +22,10 @@ pub(crate) const COMES_NOT: &str = "plain";
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) init: Option<InitCall>,
+    /// How long it looks at its link before it sleeps.
+    pub(crate) spin: Duration,
+    /// How often it is to give a sign of life.
+    pub(crate) sign: Option<Duration>,
 }
 
 /// The job that runs before all others: its place in the registry, and its arguments.
@@ -32,12 +38,16 @@ pub(crate) struct InitCall {
 impl Setup {
     /// `None` if the pool asks for nothing.
     pub(crate) fn of(settings: &Settings) -> Option<Self> {
-        Some(Self { init: Some(InitCall::of(settings.init.as_ref()?)) })
+        let init = settings.init.as_ref().map(InitCall::of);
+        // Four times in the time in which one is awaited: a single one may be late on a busy machine.
+        let sign = settings.stall_timeout.map(|timeout| (timeout / 4).max(Duration::from_millis(1)));
+        let setup = Self { init, spin: settings.spin, sign };
+        (setup.init.is_some() || setup.sign.is_some() || !setup.spin.is_zero()).then_some(setup)
     }
 
     /// That of the fork server, which is always told when to begin.
     pub(crate) fn of_fork_server(settings: &Settings) -> Self {
-        Self { init: settings.preload.as_ref().map(InitCall::of) }
+        Self { init: settings.preload.as_ref().map(InitCall::of), spin: Duration::ZERO, sign: None }
     }
 }
 

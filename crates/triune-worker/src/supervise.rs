@@ -12,6 +12,7 @@ use triune_ipc::{Driver, LinkEnd};
 use triune_process::{Exit, Ladder, Phase, Process};
 use triune_scope::{FutureExt, shield_unbounded};
 
+use crate::cause::DeathCause;
 use crate::failure::WorkerFailureKind;
 use crate::launch::{self, end_now};
 use crate::pool::{Closing, PoolCore};
@@ -97,8 +98,16 @@ async fn serve(
     }
     let was_asked_to_leave = pool.is_leaving(worker);
     pool.condemn(worker, None);
-    let (exit, lived_on) = match link_end {
-        Some(LinkEnd::Goodbye) => (leave(pool, process, worker.doomed(), PoolCore::lost_idle).await, false),
+    let (exit, ended_for) = match link_end {
+        Some(LinkEnd::Goodbye) => (leave(pool, process, worker.doomed(), PoolCore::lost_idle).await, None),
+        // It may never have begun what it was given.
+        Some(LinkEnd::Stalled { .. }) => {
+            let exit = end_now(process).await;
+            if let Some(driver) = driver {
+                driver.look_for_unread();
+            }
+            (exit, Some(DeathCause::Stalled))
+        }
         // The end of a process closes its link a moment before it is known as an end.
         _ => match timeout(DRAIN, process.wait()).await {
             Ok(exit) => {
@@ -106,13 +115,13 @@ async fn serve(
                 if was_asked_to_leave && is_kill(exit) && !worker.is_doomed() {
                     pool.lost_idle();
                 }
-                (exit, false)
+                (exit, None)
             }
             Err(_elapsed) => {
                 // A process that dies gives back its memory before it closes its files, so one that has none is dead
                 // already, and only the news of it is late.
                 let lives = resident::of(process.pid()).is_some_and(|bytes| bytes > 0);
-                (end_now(process).await, lives)
+                (end_now(process).await, lives.then_some(DeathCause::LinkClosed))
             }
         },
     };
@@ -120,7 +129,7 @@ async fn serve(
     tracing::debug!(name, pid, %exit, link = link_end.map(tracing::field::display), "worker ended");
     // The job is the last thing that is written to a worker.
     let left_unread = driver.as_ref().is_some_and(Driver::left_unread);
-    let end = End { exit, left_unread, lived_on };
+    let end = End { exit, left_unread, ended_for };
     if driver.is_some() {
         link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
     }

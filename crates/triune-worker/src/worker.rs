@@ -12,6 +12,7 @@ use triune_scope::__primitive::owed;
 use triune_scope::shield_unbounded;
 use triune_wire::Report;
 
+use crate::cause::DeathCause;
 use crate::config::Allowance;
 use crate::loan::Lent;
 
@@ -62,8 +63,8 @@ pub(crate) struct End {
     pub(crate) exit: Exit,
     /// It left something unread of what was sent to it, and the job is the last thing that is sent.
     pub(crate) left_unread: bool,
-    /// It closed its link and lived on, so that it had to be killed.
-    pub(crate) lived_on: bool,
+    /// Why it had to be killed, if it had.
+    pub(crate) ended_for: Option<DeathCause>,
 }
 
 impl Worker {

@@ -36,6 +36,8 @@ pub struct Workers {
     limits: Limits,
     memory_max: Option<u64>,
     stdio: Stdio,
+    stall_timeout: Option<Duration>,
+    spin: Duration,
 }
 
 impl Workers {
@@ -53,6 +55,8 @@ impl Workers {
             limits: Limits::new(),
             memory_max: None,
             stdio: Stdio::new(),
+            stall_timeout: None,
+            spin: Duration::ZERO,
         }
     }
 
@@ -171,6 +175,44 @@ impl Workers {
         self
     }
 
+    /// A worker whose process gives no sign of life for so long is killed: one that was stopped (SIGSTOP), or that the system does not let
+    /// run. Its job fails with [`DeathCause::Stalled`](crate::DeathCause::Stalled), unless it provably had not begun it; then another
+    /// worker gets the job. Not watched by default: a process that is merely dead is noticed without this.
+    ///
+    /// The signs come from a thread of their own, so a job may compute for as long as it likes; for a limit on that there is
+    /// [`Run::timeout`](crate::Run::timeout). Choose seconds rather than milliseconds: a busy machine is no reason to kill.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::Workers;
+    ///
+    /// let workers = Workers::new().stall_timeout(Duration::from_secs(10));
+    /// # drop(workers);
+    /// ```
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = Some(timeout);
+        self
+    }
+
+    /// Latency mode: after a job was sent or answered, both ends of the link look at it again and again for so long before they sleep. Off
+    /// (zero) by default.
+    ///
+    /// It saves the wake-ups, which are most of a short job, as long as jobs follow each other within this time; some 50 µs are enough for
+    /// jobs that follow at once. Each end keeps a processor busy for so long, so it pays only where there is one to spare for each: one
+    /// for this process, and one for each worker.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::Workers;
+    ///
+    /// let workers = Workers::new().spin(Duration::from_micros(50));
+    /// # drop(workers);
+    /// ```
+    pub fn spin(mut self, time: Duration) -> Self {
+        self.spin = time;
+        self
+    }
+
     /// Checks everything that can be checked without a process.
     pub(crate) fn settle(self) -> Result<Settings, ConfigError> {
         self.retire.validate()?;
@@ -197,6 +239,8 @@ impl Workers {
             warm: self.warm,
             limiter: self.limiter,
             stdio: self.stdio,
+            stall_timeout: self.stall_timeout,
+            spin: self.spin,
         })
     }
 }
@@ -227,6 +271,9 @@ pub(crate) struct Settings {
     /// `None` is the default limiter.
     pub(crate) limiter: Option<CapacityLimiter>,
     pub(crate) stdio: Stdio,
+    /// `None` is not watched.
+    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) spin: Duration,
 }
 
 impl Settings {

@@ -53,7 +53,7 @@ fn codec_faults_name_the_part() {
 #[test]
 fn the_death_of_a_worker_is_found_behind_the_error() {
     let died = WorkerDied::new("worker-1", 7, Phase::Busy).with_exit(Exit::Code(0));
-    let error = triune_scope::Error::new(RunError::died("count", died, false));
+    let error = triune_scope::Error::new(RunError::died("count", died, None));
     assert!(error.downcast_ref::<WorkerDied>().is_some());
     assert_eq!(
         format!("{error:#}"),

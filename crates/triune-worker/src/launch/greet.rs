@@ -19,6 +19,11 @@ use crate::worker::StartFailure;
 /// How long a process may take to end after it has closed its link without a word.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// The pool's end of the link to this process.
+pub(super) fn config(process: &Process) -> Config {
+    Config::new(hello("pool", process.name()))
+}
+
 /// Exchanges HELLOs, unless the process is `doomed` or dies.
 ///
 /// # Cancel safety
@@ -27,12 +32,13 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(super) async fn shake_hands(
     process: &Process,
     stream: UnixStream,
+    config: Config,
     doomed: impl Future<Output = ()>,
 ) -> Result<(Link, Driver), StartFailure> {
     tokio::select! {
         biased;
         () = doomed => Err(StartFailure::Doomed),
-        connected = triune_ipc::connect(stream, Config::new(hello("pool", process.name()))) => match connected {
+        connected = triune_ipc::connect(stream, config) => match connected {
             // A worker asks nothing of its parent: what it might send in is refused.
             Ok((link, driver, _incoming)) => Ok((link, driver)),
             Err(error) => Err(StartFailure::Failed(refused(process, error).await)),

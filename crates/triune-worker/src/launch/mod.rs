@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 pub(crate) use greet::end_now;
-use triune_ipc::Driver;
+use triune_ipc::{Driver, Heartbeat};
 use triune_process::{Process, Spec};
 
 use crate::config::{Settings, WorkerKind};
@@ -66,7 +66,10 @@ pub(crate) async fn start(
     let spec = spec.stdio(pool.settings.stdio).orphan_grace(Duration::ZERO);
     let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
     let greeted = async {
-        let (link, mut driver) = greet::shake_hands(&process, stream, worker.doomed()).await?;
+        let mut config = greet::config(&process);
+        config.spin = pool.settings.spin;
+        config.heartbeat = pool.settings.stall_timeout.map(Heartbeat::listening);
+        let (link, mut driver) = greet::shake_hands(&process, stream, config, worker.doomed()).await?;
         pool.limited.judge(process.name(), link.peer()).map_err(StartFailure::Failed)?;
         if let Some(setup) = setup {
             worker.lent.lend(&link, pool.settings.init.iter().map(|step| &step.kept));

@@ -15,6 +15,7 @@ mod death;
 mod environment;
 mod forked;
 mod limits;
+mod liveness;
 mod map;
 mod misbehaviour;
 mod nursery;

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -85,14 +86,30 @@ fn exit_of(status: &WaitIdStatus) -> Exit {
 /// Blocks until the other end of `link` is closed, or the process behind `peer` has ended.
 ///
 /// No interest in reading is registered, so data that nobody reads cannot wake it, and a half-closed link is not an end.
-pub(crate) fn block_until_gone(link: BorrowedFd<'_>, peer: Option<BorrowedFd<'_>>) -> io::Result<()> {
+/// False: the time is up.
+pub(crate) fn block_until_gone(
+    link: BorrowedFd<'_>,
+    peer: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let timeout = timeout.map(timespec);
     loop {
         let mut fds = vec![PollFd::from_borrowed_fd(link, PollFlags::empty())];
         fds.extend(peer.map(|peer| PollFd::from_borrowed_fd(peer, PollFlags::IN)));
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))?;
+        let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, timeout.as_ref()))?;
         if fds.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::IN)) {
-            return Ok(());
+            return Ok(true);
         }
+        if ready == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+fn timespec(time: Duration) -> rustix::event::Timespec {
+    rustix::event::Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
     }
 }
 
@@ -174,15 +191,9 @@ pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Blocks until one of `fds` is readable (or closed at its other end), or `timeout` passes. Says which ones are.
-pub(crate) fn block_until_any(
-    fds: &[BorrowedFd<'_>],
-    timeout: Option<std::time::Duration>,
-) -> io::Result<Vec<bool>> {
+pub(crate) fn block_until_any(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-    let timeout = timeout.map(|timeout| rustix::event::Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+    let timeout = timeout.map(timespec);
     match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(polled.iter().map(|fd| !fd.revents().is_empty()).collect()),
         Err(error) => Err(error.into()),
