@@ -34,6 +34,24 @@ impl fmt::Display for TaskId {
 }
 
 /// How a task is called and where it came from.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{current_task, current_task_id, nursery};
+///
+/// nursery(async |n| {
+///     let child = n.spawn_named("fetch", async { Ok(current_task().unwrap()) });
+///     let id = child.id();
+///     let task = child.await?;
+///     assert_eq!((task.id(), task.name()), (id, "fetch"));
+///     assert!(task.location().file().ends_with(".rs"));
+///     assert_eq!(task.to_string(), format!("fetch#{}", id.get()));
+///     Ok(())
+/// })
+/// .await?;
+/// assert_eq!(current_task_id(), None);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct TaskInfo {
     id: TaskId,

@@ -90,6 +90,19 @@ macro_rules! task_var {
 /// Its value belongs to the running code by place, not by thread: it is seen by everything beneath the
 /// [`scope`](Self::scope) that set it, by the children that are spawned there (also parallel ones), and by nobody
 /// else. Where no value is set it has its default, also outside of every nursery.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::task_var;
+///
+/// task_var! { static USER: String = "nobody".to_owned(); }
+///
+/// let inside = USER.scope("Ann".to_owned(), async { (USER.get(), USER.with(String::len)) });
+/// assert_eq!(inside.await, ("Ann".to_owned(), 3));
+/// assert_eq!(USER.sync_scope("Bob".to_owned(), || USER.get()), "Bob");
+/// assert_eq!(USER.get(), "nobody");
+/// # }
+/// ```
 pub struct TaskVar<T: 'static> {
     default: fn() -> T,
     made: OnceLock<T>,

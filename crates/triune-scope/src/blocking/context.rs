@@ -16,6 +16,24 @@ use crate::error::{Cancelled, Error, Result};
 ///
 /// The free functions ([`current_task`](crate::current_task), [`is_cancelled`](crate::is_cancelled), …) and task variables
 /// work on the thread, too: the closure is a part of the task that called.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{CancelScope, blocking, task_var};
+///
+/// task_var! { static REQUEST: u32 = 0; }
+///
+/// let scope = CancelScope::new();
+/// let canceller = scope.clone();
+/// let seen = scope.run(REQUEST.scope(7, blocking::run(move |b| {
+///     assert!(!b.is_cancelled() && b.check_cancelled().is_ok());
+///     canceller.cancel("enough");
+///     assert_eq!(b.cancel_reason().unwrap().message(), "enough");
+///     Ok((b.check_cancelled().is_err(), REQUEST.get()))
+/// })));
+/// assert_eq!(seen.await.done().unwrap()?, (true, 7));
+/// # Ok(()) }
+/// ```
 pub struct Blocking {
     ambient: Ambient,
     runtime: Handle,

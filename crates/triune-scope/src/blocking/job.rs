@@ -70,6 +70,21 @@ where
 /// # Cancel safety
 ///
 /// As [`run`] says: a cancel asks the closure to end and waits for it; a drop only asks.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{CancelScope, blocking, sync::CapacityLimiter};
+///
+/// let lookups = CapacityLimiter::new(4);
+/// let scope = CancelScope::new();
+/// let (answer, wait_for_it) = std::sync::mpsc::channel::<()>();
+/// let job = blocking::run(move |_| Ok(wait_for_it.recv().is_ok())).limiter(&lookups).abandon_on_cancel();
+/// let canceller = scope.clone();
+/// let (end, ()) = tokio::join!(scope.run(job), async { canceller.cancel("too slow") });
+/// assert!(end.is_cancelled() || end.done().unwrap().is_err(), "it is not waited for");
+/// drop(answer);
+/// # Ok(()) }
+/// ```
 #[must_use = "a thread job does nothing until it is awaited"]
 pub struct ThreadJob<T, F> {
     stage: Stage<T, F>,

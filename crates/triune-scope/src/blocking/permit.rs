@@ -26,6 +26,16 @@ const DEFAULT_LIMIT: usize = 40;
 /// # Panics
 ///
 /// Outside of a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::blocking::{self, default_limiter};
+///
+/// default_limiter().set_total(4);
+/// let borrowed = blocking::run(|_| Ok(())).await.map(|()| default_limiter().borrowed())?;
+/// assert_eq!((borrowed, default_limiter().total()), (0, Some(4)));
+/// # Ok(()) }
+/// ```
 #[must_use]
 #[track_caller]
 pub fn default_limiter() -> CapacityLimiter {

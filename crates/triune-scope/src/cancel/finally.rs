@@ -80,6 +80,19 @@ impl<F: Future, C: Future> Finally<F, C> {
 
     /// How long the clean-up may go on once the scope around it is cancelled, instead of 10 seconds. What is not done
     /// by then is dropped, and logged.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::future::{pending, ready};
+    /// use std::time::Duration;
+    /// use triune_scope::{CancelScope, FutureExt};
+    ///
+    /// let scope = CancelScope::new();
+    /// scope.cancel("now");
+    /// let work = ready("done").finally(pending::<()>()).within(Duration::from_millis(1));
+    /// assert!(scope.run(work).await.done().unwrap().is_ok(), "the work was; its clean-up took too long");
+    /// # }
+    /// ```
     pub fn within(mut self, limit: Duration) -> Self {
         self.state.limit = limit;
         self

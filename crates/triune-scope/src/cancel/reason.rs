@@ -119,6 +119,16 @@ impl fmt::Display for Cause {
 ///
 /// Two reasons are equal when cause, text and who are; the place in the code is not compared. `{}` leaves the place
 /// out, `{:#}` and `{:?}` show it.
+///
+/// ```
+/// use triune_scope::{CancelReason, Cause};
+///
+/// let reason = CancelReason::new(Cause::Peer, "disk full").with_by("/writer");
+/// assert_eq!((reason.cause(), reason.message(), reason.by()), (&Cause::Peer, "disk full", Some("/writer")));
+/// assert_eq!(reason.to_string(), "the other side ended (by /writer): disk full");
+/// assert_eq!(reason.location(), None, "nobody has cancelled with it yet");
+/// assert_eq!(*CancelReason::from("enough").cause(), Cause::Explicit);
+/// ```
 #[derive(Clone)]
 pub struct CancelReason(Arc<Inner>);
 

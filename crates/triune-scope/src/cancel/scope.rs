@@ -42,6 +42,23 @@ pub struct CancelScope {
 }
 
 /// How a scope ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, Outcome};
+///
+/// let finished = CancelScope::new().run(async { 7 }).await;
+/// assert_eq!(finished, Outcome::Done(7));
+/// assert_eq!(finished.done(), Some(7));
+///
+/// let scope = CancelScope::new();
+/// scope.cancel("before it began");
+/// match scope.run(std::future::pending::<()>()).await {
+///     Outcome::Done(()) => unreachable!("it never ends by itself"),
+///     Outcome::Cancelled(reason) => assert_eq!(reason.message(), "before it began"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -123,6 +140,23 @@ impl CancelScope {
     ///
     /// A deadline that has passed when it is set cancels at once. One that has fired stays fired. The scope looks at
     /// the clock when it is polled and when it is asked, not in between.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    /// use tokio::time::Instant;
+    /// use triune_scope::{CancelScope, Cause};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let scope = CancelScope::with_deadline(Instant::now() + minute);
+    /// assert!(scope.time_left().unwrap() <= minute && !scope.cancel_called());
+    /// scope.set_deadline(None);
+    /// assert_eq!((scope.deadline(), scope.effective_deadline()), (None, None));
+    /// scope.set_deadline(Instant::now());
+    /// assert!(scope.cancel_called() && scope.is_cancelled());
+    /// assert_eq!(*scope.reason().unwrap().cause(), Cause::Deadline);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn set_deadline(&self, deadline: impl Into<Option<Instant>>) {
         self.node.set_deadline(deadline.into().map(When::At), Some(Location::caller()));

@@ -9,6 +9,22 @@ use crate::cancel::{CancelReason, Cause};
 /// An await was cut short because the scope around it is cancelled. Only triune makes it.
 ///
 /// From a triune primitive it means that nothing happened: nothing was taken, sent or started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::io;
+/// use triune_scope::{CancelScope, Cancelled, checkpoint};
+///
+/// let scope = CancelScope::new();
+/// scope.cancel("low on fuel");
+/// let cut = scope.run(checkpoint()).await.done().unwrap().unwrap_err();
+/// assert_eq!(cut.reason().message(), "low on fuel");
+///
+/// // However deep it is wrapped.
+/// let wrapped = io::Error::other(cut);
+/// assert!(Cancelled::find(&wrapped).is_some());
+/// # }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cancelled {
     reason: CancelReason,

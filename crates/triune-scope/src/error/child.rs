@@ -7,6 +7,22 @@ use super::cancelled::deep_chain;
 use crate::task::{TaskId, TaskInfo};
 
 /// A child left no value. The nursery holds the error itself; this tells the waiter what happened.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{ChildError, ChildErrorKind, Error, nursery};
+///
+/// let mut handle = None;
+/// let failed = nursery(async |n| {
+///     handle = Some(n.spawn_named("parse", async { Ok("x".parse::<u32>()?) }));
+///     Ok(())
+/// });
+/// assert!(failed.await.is_err(), "the nursery has the error itself");
+/// let told = handle.unwrap().await.unwrap_err().downcast::<ChildError>().unwrap();
+/// assert_eq!(told.task().name(), "parse");
+/// assert!(matches!(told.kind(), ChildErrorKind::Failed(text) if text.starts_with("invalid digit")));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ChildError {
     task: TaskInfo,

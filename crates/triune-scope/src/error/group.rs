@@ -43,6 +43,27 @@ pub struct ErrorGroup {
 }
 
 /// One failure in an [`ErrorGroup`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{Error, FutureExt as _, nursery};
+///
+/// let failed = nursery(async |n| {
+///     n.spawn_named("first", async { Err::<(), _>(Error::msg("disk full")) });
+///     n.spawn_named("second", async {
+///         std::future::pending::<()>().cancellable().await.ok();
+///         Err::<(), _>(Error::msg("cannot clean up"))
+///     });
+///     Ok(())
+/// });
+/// let error = failed.await.unwrap_err();
+/// let members: Vec<_> = error.group().unwrap().iter().collect();
+/// assert_eq!((members[0].task().name(), members[0].is_secondary()), ("first", false));
+/// assert_eq!((members[1].task().name(), members[1].is_secondary()), ("second", true));
+/// assert_eq!(members[1].error().to_string(), "cannot clean up");
+/// assert!(members[0].after() <= members[1].after());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Member {
     error: Error,
@@ -130,6 +151,25 @@ impl ErrorGroup {
     }
 
     /// Every error that is not itself a group, through all levels.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::{Error, nursery};
+    ///
+    /// let failed = nursery(async |n| {
+    ///     n.spawn(nursery(async |n| {
+    ///         n.spawn(async { Ok("x".parse::<u32>()?) });
+    ///         Ok(())
+    ///     }));
+    ///     Ok(())
+    /// });
+    /// let error = failed.await.unwrap_err();
+    /// let group = error.group().unwrap();
+    /// assert!(group.primary().error().group().is_some(), "a group in a group");
+    /// assert_eq!(group.flatten()[0].to_string(), "invalid digit found in string");
+    /// assert!(group.report().contains("invalid digit"));
+    /// # }
+    /// ```
     pub fn flatten(&self) -> Vec<&Error> {
         let mut leaves = Vec::new();
         for member in &self.members {
@@ -147,6 +187,23 @@ impl ErrorGroup {
     }
 
     /// Divides the direct members by a predicate.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::{Error, ErrorGroup, nursery};
+    ///
+    /// let failed = nursery(async |n| {
+    ///     n.spawn(async { Ok("x".parse::<u32>()?) });
+    ///     n.spawn(async { Err::<(), _>(Error::msg("connection refused")) });
+    ///     Ok(())
+    /// });
+    /// let group = failed.await.unwrap_err().downcast::<ErrorGroup>().unwrap();
+    /// let (bad_input, rest) = group.split(|error| error.is::<std::num::ParseIntError>());
+    /// assert_eq!(bad_input.unwrap().len(), 1);
+    /// let rest = rest.unwrap().into_members();
+    /// assert_eq!(rest[0].error().to_string(), "connection refused");
+    /// # }
+    /// ```
     pub fn split(self, mut predicate: impl FnMut(&Error) -> bool) -> (Option<Self>, Option<Self>) {
         let (name, nursery) = (self.name, self.nursery);
         let (yes, no): (Vec<_>, Vec<_>) =

@@ -10,6 +10,20 @@ use crate::task::TaskInfo;
 ///
 /// It stays beneath the scopes where it was polled first: their cancels and deadlines reach it, those of the task that awaits
 /// it do not. Nobody means that, so the nursery cancels its children and fails with this.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{CancelScope, FutureExt as _, NurseryMoved, nursery};
+///
+/// let mut open = Box::pin(nursery(async |_n| Ok(std::future::pending::<()>().cancellable().await?)));
+/// let scope = CancelScope::new();
+/// scope.run(async { assert!(futures_util::poll!(open.as_mut()).is_pending()) }).await.done();
+/// // Polled on beneath another scope by another task, it fails instead of losing its place in the tree.
+/// let elsewhere = nursery(async |n| n.spawn_task(async { Ok(open.await.unwrap_err()) }).await);
+/// let error = elsewhere.await.unwrap();
+/// assert!(error.group().unwrap().downcast_all::<NurseryMoved>()[0].location().file().ends_with(".rs"));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct NurseryMoved {
     opened_at: &'static Location<'static>,

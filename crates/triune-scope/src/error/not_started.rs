@@ -6,6 +6,23 @@ use std::fmt;
 use crate::task::TaskInfo;
 
 /// A [`start`](crate::Nursery::start) got no value, although the child did not fail.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{NotStarted, Started, nursery};
+///
+/// nursery(async |n| {
+///     let silent = n.start(async |started: Started<u16>| {
+///         drop(started);
+///         Ok(())
+///     });
+///     let error = silent.await.unwrap_err();
+///     assert!(error.is::<NotStarted>(), "{error}");
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct NotStarted {
     task: TaskInfo,

@@ -6,6 +6,16 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A panic that became an error instead of going on upwards.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{PanicError, PanicPolicy, nursery};
+///
+/// let failed = nursery(async |n| n.spawn(async { panic!("boom") }).await).on_panic(PanicPolicy::AsError);
+/// let error = failed.await.map(|(): ()| ()).unwrap_err();
+/// assert_eq!(error.group().unwrap().downcast_all::<PanicError>()[0].message(), "boom");
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PanicError {
     message: String,

@@ -6,6 +6,19 @@ use std::time::Duration;
 
 /// The deadline of a [`fail_after`](crate::fail_after) or a [`fail_at`](crate::fail_at) passed. Only triune makes it,
 /// and only for a deadline: a cancel by other means is [`Cancelled`](crate::Cancelled).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use triune_scope::{Timeout, fail_after};
+///
+/// let limit = Duration::from_millis(1);
+/// let error = fail_after(limit, std::future::pending::<()>()).await.unwrap_err();
+/// let timeout: Timeout = error.downcast().unwrap();
+/// assert_eq!(timeout.limit(), Some(limit));
+/// assert!(timeout.location().is_some(), "where the limit was set");
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
     limit: Option<Duration>,

@@ -20,6 +20,24 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Like `anyhow::Error` it is not itself a `std::error::Error`; by `?` it converts into
 /// `Box<dyn std::error::Error + Send + Sync>` and, with the features of these names, into `anyhow::Error` and
 /// `eyre::Report`.
+///
+/// ```
+/// use triune_scope::{Context as _, Error, Result};
+///
+/// fn port(text: &str) -> Result<u16> {
+///     text.parse().with_context(|| format!("`{text}` is no port"))
+/// }
+///
+/// let error = port("x").unwrap_err();
+/// assert_eq!(error.to_string(), "`x` is no port");
+/// assert_eq!(format!("{error:#}"), "`x` is no port: invalid digit found in string");
+/// assert!(error.is::<std::num::ParseIntError>() && !error.is_cancelled() && !error.is_timeout());
+/// assert_eq!(error.chain().count(), 1);
+/// assert!(error.downcast::<std::num::ParseIntError>().is_ok());
+///
+/// let boxed: Box<dyn std::error::Error + Send + Sync> = Error::msg("nothing there").into();
+/// assert_eq!(Error::from_boxed(boxed).to_string(), "nothing there");
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -256,6 +274,18 @@ impl<'a> Iterator for Chain<'a> {
 }
 
 /// Adds context to the error of a `Result`, or makes an error of a missing value.
+///
+/// ```
+/// use triune_scope::{Context as _, Result};
+///
+/// fn first(words: &[&str]) -> Result<u32> {
+///     let word = words.first().context("no words")?;
+///     word.parse().context("the first word is no number")
+/// }
+///
+/// assert_eq!(first(&[]).unwrap_err().to_string(), "no words");
+/// assert_eq!(first(&["x"]).unwrap_err().to_string(), "the first word is no number");
+/// ```
 pub trait Context<T> {
     /// Says what was being done.
     ///

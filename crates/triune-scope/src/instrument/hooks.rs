@@ -65,6 +65,14 @@ pub trait Instrument: Send + Sync {
 }
 
 /// Which hooks of an [`Instrument`] are called. Combined with `|`.
+///
+/// ```
+/// use triune_scope::Interest;
+///
+/// let interest = Interest::LIVES | Interest::RUNS;
+/// assert!(interest.meets(Interest::RUNS) && !interest.meets(Interest::POLLS));
+/// assert!(Interest::ALL.meets(interest) && !Interest::NONE.meets(Interest::ALL));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u8);
 

@@ -180,6 +180,21 @@ impl Run {
     /// # Errors
     ///
     /// [`NotInstalled`] if this run does not have it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::sync::Arc;
+    /// use triune_scope::{Instrument, Run};
+    ///
+    /// struct Quiet;
+    /// impl Instrument for Quiet {}
+    ///
+    /// let (run, quiet) = (Run::current(), Arc::new(Quiet) as Arc<dyn Instrument>);
+    /// run.add_instrument(Arc::clone(&quiet));
+    /// assert!(run.remove_instrument(&quiet).is_ok());
+    /// assert!(run.remove_instrument(&quiet).is_err(), "it is gone");
+    /// # }
+    /// ```
     pub fn remove_instrument(&self, instrument: &Arc<dyn Instrument>) -> Result<(), NotInstalled> {
         self.instruments().remove(instrument)
     }

@@ -172,6 +172,27 @@ impl<T> Completed<T> {
     /// # Errors
     ///
     /// [`Cancelled`] when the scope around it is cancelled, or another future failed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::as_completed;
+    ///
+    /// let jobs = [3, 1, 2].map(async |turns| {
+    ///     for _turn in 0..turns {
+    ///         tokio::task::yield_now().await;
+    ///     }
+    ///     Ok(turns)
+    /// });
+    /// let order = as_completed(jobs, async |mut completed| {
+    ///     let mut order = Vec::new();
+    ///     while let Some(turns) = completed.next().await? {
+    ///         order.push(turns);
+    ///     }
+    ///     Ok(order)
+    /// });
+    /// assert_eq!(order.await?, [1, 2, 3]);
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Result<Option<T>, Cancelled> {
         let mut leaf = Leaf::default();
         let mut fresh = true;

@@ -29,6 +29,23 @@ use crate::task::TaskInfo;
 ///
 /// Starting a child after the nursery has ended is a bug of the caller and panics. While a dropped nursery is torn
 /// down, children do not start and their handles say so.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::nursery;
+///
+/// let words = ["a", "bb", "ccc"];
+/// let longest = nursery(async |n| {
+///     let lengths: Vec<_> = words.iter().map(|word| n.spawn(async { Ok(word.len()) })).collect();
+///     let mut longest = 0;
+///     for length in lengths {
+///         longest = longest.max(length.await?);
+///     }
+///     Ok(longest)
+/// });
+/// assert_eq!(longest.await?, 3);
+/// # Ok(()) }
+/// ```
 pub struct Nursery<'env, E = Error> {
     pub(super) shared: Arc<Shared<BoxedChild<'env>>>,
     errors: PhantomData<fn() -> E>,
@@ -66,6 +83,29 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     }
 
     /// Starts a child that gets this handle, so that it can start siblings, see [`spawn`](Self::spawn).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use triune_scope::nursery;
+    ///
+    /// let visited = AtomicU32::new(0);
+    /// nursery(async |n| {
+    ///     n.spawn_with(async |n| {
+    ///         for _page in 0..3 {
+    ///             n.spawn(async {
+    ///                 visited.fetch_add(1, Relaxed);
+    ///                 Ok(())
+    ///             });
+    ///         }
+    ///         Ok(())
+    ///     });
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// assert_eq!(visited.into_inner(), 3);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn spawn_with<T, F, Fut>(&self, child: F) -> Child<T, E>
     where
@@ -86,6 +126,18 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     /// # Panics
     ///
     /// Also outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::nursery;
+    ///
+    /// let sum = nursery(async |n| {
+    ///     let [low, high] = [0..500_u64, 500..1000].map(|range| n.spawn_task(async { Ok(range.sum::<u64>()) }));
+    ///     Ok(low.await? + high.await?)
+    /// });
+    /// assert_eq!(sum.await?, 499_500);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn spawn_task<T, F>(&self, future: F) -> Child<T, E>
     where
@@ -98,6 +150,29 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     /// Starts a service child in this task: it is cancelled (cause
     /// [`Finished`](crate::Cause::Finished)) when the body and the ordinary children are done, and waited for. If
     /// it fails, the nursery fails.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use std::cell::Cell;
+    /// use triune_scope::{checkpoint, local_nursery};
+    ///
+    /// let beats = Cell::new(0);
+    /// local_nursery(async |n| {
+    ///     n.daemon(async {
+    ///         loop {
+    ///             checkpoint().await?;
+    ///             beats.set(beats.get() + 1);
+    ///         }
+    ///     });
+    ///     for _work in 0..3 {
+    ///         checkpoint().await?;
+    ///     }
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// assert!(beats.get() > 0, "it has ended with the body");
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn daemon<F>(&self, future: F)
     where
@@ -113,6 +188,20 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     /// # Panics
     ///
     /// Also outside of a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::{FutureExt as _, nursery};
+    ///
+    /// let name = nursery(async |n| {
+    ///     let service = n.daemon_task("service", async {
+    ///         Ok(std::future::pending::<()>().cancellable().await?)
+    ///     });
+    ///     Ok(service.name().to_owned())
+    /// });
+    /// assert_eq!(name.await?, "service");
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn daemon_task<F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> Child<(), E>
     where
@@ -169,6 +258,23 @@ impl<'env, E: NurseryError> Nursery<'env, E> {
     }
 
     /// The living children, in the order of their start.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::{Activity, ChildKind, FutureExt as _, nursery};
+    ///
+    /// nursery(async |n| {
+    ///     let fetch = n.spawn_named("fetch", async { Ok(std::future::pending::<()>().cancellable().await?) });
+    ///     let children = n.children();
+    ///     assert_eq!((children[0].id(), children[0].name()), (fetch.id(), "fetch"));
+    ///     assert_eq!((children[0].kind(), children[0].activity()), (ChildKind::Task, Activity::New));
+    ///     n.cancel("seen");
+    ///     assert_eq!(n.children()[0].cancel_reason().unwrap().message(), "seen");
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
     pub fn children(&self) -> Vec<ChildInfo> {
         self.shared.core.children()
     }

@@ -23,6 +23,20 @@ use crate::task::TaskInfo;
 /// # Panics
 ///
 /// As [`Nursery`](crate::Nursery): when a child is started after the nursery has ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use std::rc::Rc;
+/// use triune_scope::local_nursery;
+///
+/// let text = Rc::new("three words here".to_owned());
+/// let count = local_nursery(async |n| {
+///     let shared = Rc::clone(&text);
+///     n.spawn_named("count", async move { Ok(shared.split(' ').count()) }).await
+/// });
+/// assert_eq!(count.await?, 3);
+/// # Ok(()) }
+/// ```
 pub struct LocalNursery<'env, E = Error> {
     pub(super) shared: Arc<Shared<LocalChild<'env>>>,
     errors: PhantomData<fn() -> E>,

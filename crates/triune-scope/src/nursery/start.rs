@@ -44,6 +44,21 @@ impl<T> Started<T> {
     /// # Errors
     ///
     /// [`Cancelled`] when nobody waits for it any more; the child is cancelled then, and the value dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::{Started, nursery};
+    ///
+    /// let ready = nursery(async |n| {
+    ///     n.start(async |started: Started<&str>| {
+    ///         started.started("ready")?;
+    ///         Ok(()) // The child might go on for long; it is the nursery's now.
+    ///     })
+    ///     .await
+    /// });
+    /// assert_eq!(ready.await?, "ready");
+    /// # Ok(()) }
+    /// ```
     pub fn started(self, value: T) -> Result<(), Cancelled> {
         let mut inner = self.slot.0.lock();
         let refused = match &mut inner.phase {

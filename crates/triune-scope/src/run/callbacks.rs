@@ -183,6 +183,23 @@ impl Run {
     /// # Errors
     ///
     /// [`RunClosed`] when the run has closed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use triune_scope::Run;
+    ///
+    /// let (run, redrawn) = (Run::current(), Arc::new(AtomicU32::new(0)));
+    /// for _change in 0..10 {
+    ///     let redrawn = Arc::clone(&redrawn);
+    ///     run.call_soon_once("redraw", move || drop(redrawn.fetch_add(1, Relaxed)))?;
+    /// }
+    /// run.close().await;
+    /// assert_eq!(redrawn.load(Relaxed), 1);
+    /// assert!(run.call_soon(|| ()).is_err(), "the run has closed");
+    /// # Ok(()) }
+    /// ```
     pub fn call_soon_once(
         &self,
         key: impl Into<Cow<'static, str>>,

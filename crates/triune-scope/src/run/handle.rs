@@ -32,6 +32,23 @@ use crate::tree::record::Record;
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// One program run on one tokio runtime. A cheap handle.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::{Cause, FutureExt as _, Run};
+///
+/// let run = Run::current();
+/// let main = run.main(async {
+///     assert_eq!(Run::current().tree().tasks()[0].info.name(), "main");
+///     run.cancel(Cause::Shutdown);
+///     std::future::pending::<()>().cancellable().await.unwrap_err().reason().clone()
+/// });
+/// assert_eq!(*main.await.unwrap().cause(), Cause::Shutdown);
+/// assert_eq!(run.cancel_reason().unwrap().cause(), &Cause::Shutdown);
+/// run.close().await;
+/// assert!(std::thread::spawn(Run::try_current).join().unwrap().is_none(), "there is no runtime");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Run(Arc<Inner>);
 
@@ -117,6 +134,21 @@ impl Run {
     }
 
     /// The one value of type `T` of this run; `init` makes it at the first call.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use triune_scope::Run;
+    ///
+    /// #[derive(Default)]
+    /// struct Requests(AtomicU32);
+    ///
+    /// let run = Run::current();
+    /// assert!(run.find_extension::<Requests>().is_none());
+    /// run.extension(Requests::default).0.fetch_add(1, Relaxed);
+    /// assert_eq!(run.find_extension::<Requests>().unwrap().0.load(Relaxed), 1);
+    /// # }
+    /// ```
     pub fn extension<T: Any + Send + Sync>(&self, init: impl FnOnce() -> T) -> Arc<T> {
         if let Some(found) = self.find_extension() {
             return found;

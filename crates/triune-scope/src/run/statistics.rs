@@ -21,6 +21,20 @@ pub struct RunStatistics {
 
 impl Run {
     /// The run in numbers. It walks over all tasks, as [`tree`](Self::tree) does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::{Run, nursery};
+    ///
+    /// nursery(async |n| {
+    ///     n.spawn(async { Ok(()) });
+    ///     let statistics = Run::current().statistics();
+    ///     assert_eq!((statistics.tasks_living, statistics.tasks_ready), (1, 1));
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
     pub fn statistics(&self) -> RunStatistics {
         let mut statistics = RunStatistics {
             tasks_living: 0,

@@ -54,6 +54,23 @@ impl Run {
     ///
     /// This is for runtimes and destructors, which have no nursery at hand; applications use a
     /// [`nursery`](crate::nursery).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    /// use triune_scope::{Run, sleep_forever};
+    ///
+    /// let (run, flushed) = (Run::current(), Arc::new(AtomicBool::new(false)));
+    /// let flag = Arc::clone(&flushed);
+    /// run.spawn_system("flush", async move {
+    ///     sleep_forever().await.ok(); // until the run closes
+    ///     flag.store(true, Relaxed);
+    /// });
+    /// run.close().await;
+    /// assert!(flushed.load(Relaxed) && run.system_panic().is_none());
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_system(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let task = TaskInfo::named(name, Location::caller());

@@ -65,6 +65,18 @@ struct Waiting {
 }
 
 /// Who borrows a token: a task, a name, or nothing but itself.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::sync::{Borrower, CapacityLimiter};
+///
+/// let seats = CapacityLimiter::unlimited();
+/// let _ann = seats.acquire_for("Ann").await?;
+/// let _somebody = seats.acquire_for(Borrower::unique()).await?;
+/// assert!(seats.try_acquire_for("Ann").is_err(), "she has one");
+/// assert_eq!(seats.statistics().borrowers[0].to_string(), "Ann");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Borrower(Who);
 
@@ -238,6 +250,18 @@ impl CapacityLimiter {
     /// # Errors
     ///
     /// [`NotBorrowed`] if this borrower has none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::sync::CapacityLimiter;
+    ///
+    /// let seats = CapacityLimiter::new(1);
+    /// let ann = seats.try_acquire_for("Ann").unwrap().forget();
+    /// assert_eq!(seats.borrowed(), 1);
+    /// seats.release_for(&ann).unwrap();
+    /// assert!(seats.release_for(&ann).is_err(), "it is back already");
+    /// # }
+    /// ```
     pub fn release_for(&self, borrower: &Borrower) -> Result<(), NotBorrowed> {
         let mut state = self.0.lock();
         if state.loans.remove(borrower).is_none() {
@@ -251,6 +275,21 @@ impl CapacityLimiter {
 
     /// Changes how many tokens there are; `None` is no limit. If more are borrowed, nobody gets one until enough have
     /// come back.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::sync::CapacityLimiter;
+    ///
+    /// let seats = CapacityLimiter::new(1);
+    /// let token = seats.try_acquire_for("Ann").unwrap();
+    /// assert!(seats.try_acquire_for("Bob").is_err());
+    /// seats.set_total(2);
+    /// let _bob = seats.try_acquire_for("Bob").unwrap();
+    /// seats.set_total(0);
+    /// assert_eq!((seats.total(), seats.borrowed(), seats.available()), (Some(0), 2, Some(-2)));
+    /// # drop(token);
+    /// # }
+    /// ```
     pub fn set_total(&self, total: impl Into<Option<usize>>) {
         let mut state = self.0.lock();
         state.total = total.into();

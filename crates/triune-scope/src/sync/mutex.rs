@@ -96,6 +96,20 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// [`WouldBlock`] if it is held.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::sync::Mutex;
+    ///
+    /// let mut count = Mutex::new(0);
+    /// let held = count.lock().await?;
+    /// assert!(count.try_lock().is_err() && count.statistics().locked);
+    /// drop(held);
+    /// *count.try_lock().unwrap() += 1;
+    /// *count.get_mut() += 1;
+    /// assert_eq!(count.into_inner(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, WouldBlock> {
         let mut state = self.core.0.lock();
         if state.held.is_some() {

@@ -66,6 +66,19 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`AboveMaximum`] if it would have more from the start.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::sync::Semaphore;
+    ///
+    /// let slots = Semaphore::bounded(1, 2).unwrap();
+    /// slots.try_acquire().unwrap().forget();
+    /// slots.release().unwrap();
+    /// slots.release().unwrap();
+    /// assert_eq!((slots.permits(), slots.maximum()), (2, Some(2)));
+    /// assert!(slots.release().is_err(), "there cannot be more");
+    /// # }
+    /// ```
     pub fn bounded(permits: usize, maximum: usize) -> Result<Self, AboveMaximum> {
         if permits > maximum {
             return Err(AboveMaximum { maximum });

@@ -17,6 +17,26 @@ use crate::run::Run;
 use crate::task::{TaskId, TaskInfo};
 
 /// The tasks of a run at one moment: plain data.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+/// use triune_scope::{Activity, Awaited, FutureExt as _, nursery, tree};
+///
+/// nursery(async |n| {
+///     let fetch = n.spawn_named("fetch", async { Ok(std::future::pending::<()>().cancellable().await?) });
+///     assert_eq!(tree().tasks()[0].activity, Activity::New);
+///     tokio::task::yield_now().await;
+///     let tree = tree();
+///     let state = tree.children_of(None).next().unwrap();
+///     assert_eq!((state.info.id(), state.polls), (fetch.id(), 1));
+///     assert_eq!(state.waits_for[0].what(), Awaited::Foreign);
+///     assert!(tree.to_string().contains("fetch"));
+///     n.cancel("seen");
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Tree {
     tasks: Vec<TaskState>,

@@ -125,6 +125,18 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`TrySendError`], with the value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::sync::{TrySendError, channel};
+    ///
+    /// let (sender, receiver) = channel(1);
+    /// assert!(sender.try_send("a").is_ok());
+    /// assert_eq!(sender.try_send("b").unwrap_err(), TrySendError::Full("b"));
+    /// drop(receiver);
+    /// assert_eq!(sender.try_send("c").unwrap_err().into_value(), "c");
+    /// # }
+    /// ```
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let mut state = self.end.shared.state.lock();
         if self.end.is_closed() {
@@ -226,6 +238,23 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`Cancelled`] if the scope around it is cancelled before a value comes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
+    /// use triune_scope::sync::channel;
+    ///
+    /// let (sender, receiver) = channel(2);
+    /// for number in [1, 2] {
+    ///     sender.try_send(number).unwrap();
+    /// }
+    /// drop(sender);
+    /// let mut sum = 0;
+    /// while let Some(number) = receiver.recv_or_end().await? {
+    ///     sum += number;
+    /// }
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn recv_or_end(&self) -> impl Future<Output = Result<Option<T>, Cancelled>> {
         let wait = Wait::new(Location::caller(), Recv { end: &self.end });
@@ -237,6 +266,19 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// [`TryRecvError`]: there is none, this receiver was closed, or the channel has ended.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use triune_scope::sync::{TryRecvError, channel};
+    ///
+    /// let (sender, receiver) = channel(1);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// sender.send(1).await.unwrap();
+    /// sender.close();
+    /// assert!(sender.is_closed());
+    /// assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Err(TryRecvError::EndOfChannel)));
+    /// # }
+    /// ```
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut state = self.end.shared.state.lock();
         if self.end.is_closed() {

@@ -7,6 +7,18 @@ use super::state::Refusal;
 use crate::error::Cancelled;
 
 /// A value was not sent. It is in here.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_scope::sync::{SendErrorKind, channel};
+///
+/// let (sender, receiver) = channel(1);
+/// receiver.close();
+/// let error = sender.send("precious").await.unwrap_err();
+/// assert_eq!(error.kind(), &SendErrorKind::Broken);
+/// assert_eq!(error.into_value(), "precious");
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError<T> {
     kind: SendErrorKind,
