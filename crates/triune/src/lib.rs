@@ -91,7 +91,76 @@ pub mod __private;
 pub mod guide;
 
 pub use triune_actor as actor;
-pub use triune_macros::{endpoint, job, main, test};
+/// An async function that actors serve.
+///
+/// ```standalone_crate
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn add(a: i64, b: i64) -> i64 {
+///     a + b
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("adder").start().await?;
+///         assert_eq!(actor.call(add::with(40, 2)).await?, 42);
+///         assert_eq!(add(1, 2).await, 3); // the function is still there
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
+pub use triune_macros::endpoint;
+/// A synchronous function for worker processes.
+///
+/// ```standalone_crate
+/// use triune::prelude::*;
+/// use triune::worker;
+///
+/// #[triune::job]
+/// fn parse(text: String) -> Result<u32, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     assert_eq!(worker::run(parse::with("7".to_owned())).await?, 7);
+///     assert!(worker::run(parse::with("x".to_owned())).await.is_err_and(|error| error.is_app()));
+///     assert_eq!(parse("8".to_owned())?, 8); // the function is still there
+///     Ok(())
+/// }
+/// ```
+pub use triune_macros::job;
+/// The entry of a program that uses triune.
+///
+/// ```standalone_crate
+/// use triune::prelude::*;
+///
+/// #[triune::main(flavor = "current_thread")]
+/// async fn main() -> Result {
+///     let twice = nursery(async |n| n.spawn(async { Ok(21 * 2) }).await).await?;
+///     assert_eq!(twice, 42);
+///     Ok(())
+/// }
+/// ```
+pub use triune_macros::main;
+/// An async test of code that uses triune.
+///
+/// ```
+/// #[triune::job]
+/// fn square(number: u64) -> u64 {
+///     number * number
+/// }
+///
+/// #[triune::test]
+/// async fn a_job_runs_in_a_worker() -> triune::Result {
+///     assert_eq!(triune::worker::run(square::with(12)).await?, 144);
+///     Ok(())
+/// }
+/// ```
+pub use triune_macros::test;
 pub use triune_process::{
     Containment, ContainmentInForce, ContainmentReport, Hold, Signal, SignalReceiver, SignalReceiverError,
     SignalRecvError, UnknownContainment, containment, containment_report, hold, init, is_held,
