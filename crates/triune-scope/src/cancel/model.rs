@@ -22,11 +22,21 @@ use crate::lock::atomic::{AtomicUsize, Ordering};
 use crate::task::TaskInfo;
 use crate::task_var::Vars;
 use crate::tree::record::Record;
+use crate::{Result, nursery};
 
 /// Explores so many random schedules; `TRIUNE_MODEL_ROUNDS` sets the number.
 fn explore(model: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(model, rounds());
+}
+
+/// The same with few switches between threads: one may do much while another stands still.
+fn explore_standstills(model: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_pct(model, rounds(), 3);
+}
+
+fn rounds() -> usize {
     let rounds = std::env::var("TRIUNE_MODEL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    shuttle::check_random(model, rounds.unwrap_or(2000));
+    rounds.unwrap_or(2000)
 }
 
 fn reason() -> CancelReason {
@@ -260,5 +270,26 @@ fn a_wake_of_a_child_is_not_lost_while_its_nursery_is_polled() {
         }));
         teller.join().unwrap();
         turns.close();
+    });
+}
+
+/// The nursery polls all of its children when it finds itself cancelled, while the canceller is still on its way down to them.
+#[test]
+fn each_child_of_a_nursery_ends_whoever_gets_there_first() {
+    explore_standstills(|| {
+        let end = block_on(nursery(async |n| {
+            n.spawn(pending::<Result>());
+            n.spawn(async { Ok(pending::<()>().cancellable().await?) });
+            n.spawn_with(async |n| {
+                let _canceller = thread::spawn(move || n.cancel("model"));
+                // So that the nursery is polled meanwhile.
+                for _ in 0..3 {
+                    shuttle::future::yield_now().await;
+                }
+                pending::<Result>().await
+            });
+            Ok(())
+        }));
+        assert!(end.is_ok(), "a cancel of its own is no error");
     });
 }
