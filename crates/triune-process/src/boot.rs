@@ -25,6 +25,7 @@ pub struct Boot {
     /// The process that started this one in the system's eyes, if it is the parent that owns the link.
     watched_parent: Option<u32>,
     nonce: u64,
+    is_another_program: bool,
     /// The parent in the system's eyes.
     pub(crate) system_parent: u32,
     /// In a fork server: where its orders come from.
@@ -41,8 +42,18 @@ impl Boot {
         guardian: u32,
         mark: u64,
     ) -> Self {
-        let (watched_parent, orders) = (None, None);
-        Self { link, role, name, parent: owner, watched_parent, nonce: mark, system_parent: guardian, orders }
+        let (watched_parent, orders, is_another_program) = (None, None, false);
+        Self {
+            link,
+            role,
+            name,
+            parent: owner,
+            watched_parent,
+            nonce: mark,
+            is_another_program,
+            system_parent: guardian,
+            orders,
+        }
     }
 
     /// The role that this process plays.
@@ -62,6 +73,12 @@ impl Boot {
     #[must_use]
     pub fn parent_pid(&self) -> u32 {
         self.parent
+    }
+
+    /// Whether this process was started by another program than itself.
+    #[must_use]
+    pub fn is_another_program(&self) -> bool {
+        self.is_another_program
     }
 
     /// Tells this process from all others of its tree.
@@ -178,7 +195,21 @@ pub(crate) fn enter(marker: &Marker, name: String) -> ! {
     let parent = membership.as_ref().map_or(marker.parent, |membership| membership.owner);
     let watched_parent = membership.is_none().then_some(marker.parent);
     let (nonce, system_parent) = (marker.nonce, marker.parent);
-    begin(role, Boot { link, role: role.name, name, parent, watched_parent, nonce, system_parent, orders })
+    let is_another_program = false;
+    begin(
+        role,
+        Boot {
+            link,
+            role: role.name,
+            name,
+            parent,
+            watched_parent,
+            nonce,
+            is_another_program,
+            system_parent,
+            orders,
+        },
+    )
 }
 
 /// Plays the role that another program, which has become this one, was asked for. Never returns.
@@ -201,8 +232,21 @@ pub(crate) fn enter_as_program(mark: &LinkMark) -> ! {
     let system_parent = sys::parent_pid();
     let parent = membership.as_ref().map_or(system_parent, |membership| membership.owner);
     let watched_parent = membership.is_none().then_some(system_parent);
-    let (nonce, orders) = (0, None);
-    begin(role, Boot { link, role: role.name, name, parent, watched_parent, nonce, system_parent, orders })
+    let (nonce, orders, is_another_program) = (0, None, true);
+    begin(
+        role,
+        Boot {
+            link,
+            role: role.name,
+            name,
+            parent,
+            watched_parent,
+            nonce,
+            is_another_program,
+            system_parent,
+            orders,
+        },
+    )
 }
 
 /// Plays a role to its end, which is that of the process.

@@ -10,19 +10,20 @@
 //! speaks the protocol by itself (`docs/protocol.md`). What such a program starts inherits the variable, but not the socket with
 //! this inode at this descriptor, so it does not take itself for the child.
 //!
-//! Invariant: a program is executed as it is named, with its arguments as they are. No shell reads them.
+//! Invariant: a program is executed as it is named, with its arguments as they are. No shell reads them, and none takes a file that
+//! the system does not execute for a script, as `execvp` would have it.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use crate::boot::Boot;
+use crate::limits::{self, LimitsReport};
 use crate::marker::{self, LinkMark};
-use crate::{limits, sys};
+use crate::{sys, tree};
 
 /// The role of a child that becomes another program. Whoever knows what is to be said on the link if that fails registers it.
 pub const PROGRAM: &str = "program";
@@ -154,21 +155,19 @@ impl Boot {
     /// Becomes the [`Program`] that this process was started for, to play `role` there. Returns only if it cannot be
     /// executed.
     pub fn execute(&self, role: &str) -> io::Error {
-        let mut arguments = sys::arguments().into_iter().skip(1);
-        let Some(program) = arguments.next() else {
-            return io::Error::new(io::ErrorKind::InvalidInput, "this process was started for no program");
-        };
+        let arguments = sys::arguments().split_off(1);
         let mark = match sys::leave_to_program(self.link().as_fd()) {
             Ok((descriptor, inode)) => LinkMark { role: role.to_owned(), descriptor, inode },
             Err(error) => return error,
         };
-        #[expect(clippy::disallowed_methods, reason = "this process becomes the program: nothing is started")]
-        let mut command = std::process::Command::new(program);
-        command.args(arguments).env(marker::LINK, mark.encode());
-        if let Some(report) = limits::limits_report() {
-            command.env(limits::REPORT_VARIABLE, report.encode());
+        let report = limits::limits_report().map(LimitsReport::encode).unwrap_or_default();
+        let own = [(marker::LINK, mark.encode()), (limits::REPORT_VARIABLE, report)];
+        let mut env = tree::environment();
+        for (key, value) in own {
+            env.retain(|other| !other.as_bytes().starts_with(format!("{key}=").as_bytes()));
+            env.push(format!("{key}={value}").into());
         }
-        command.exec()
+        sys::execute(&arguments, &env)
     }
 }
 

@@ -240,6 +240,12 @@ impl Limits {
         *self == Self::new().enforce(self.enforce)
     }
 
+    /// Whether no program may be executed.
+    #[must_use]
+    pub fn forbids_programs(&self) -> bool {
+        self.no_programs
+    }
+
     /// For a role that judges the report by itself, and that begins each of its jobs with [`begin_cpu_time`].
     ///
     /// [`begin_cpu_time`]: crate::begin_cpu_time

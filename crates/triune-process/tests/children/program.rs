@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 
 use linkme::distributed_slice;
 use triune_process::{
@@ -120,6 +121,20 @@ fn what_cannot_be_executed_or_said_is_an_error() {
         let (process, mut link) = start(Program::new("./no-such-program")).await;
         assert!(read_all(&mut link).starts_with("cannot: No such file"));
         assert_eq!(process.wait().await, Exit::Code(1));
+        // What the system does not execute is not given to a shell.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
+        std::fs::write(&path, "exit 0").unwrap();
+        for (mode, why) in [(0o700, "cannot: Exec format error"), (0o600, "cannot: Permission denied")] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            for program in [Program::new(path.as_os_str()), Program::new("script").env("PATH", folder.path())]
+            {
+                let (process, mut link) = start(program).await;
+                let said = read_all(&mut link);
+                assert!(said.starts_with(why), "{said}");
+                assert_eq!(process.wait().await, Exit::Code(1));
+            }
+        }
         let spec = Spec::new(PROGRAM, "other").program(Program::new("sh").arg("\0"));
         let error = triune_process::spawn(spec).await.unwrap_err();
         assert!(matches!(error.kind(), StartErrorKind::Spawn(_)), "{error:?}");

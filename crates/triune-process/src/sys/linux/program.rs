@@ -1,10 +1,10 @@
 //! This program and this process: what to start again, who we are, how we are called.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// The running program. `/proc/self/exe` is the running inode, also after the file was replaced or removed, and needs
 /// no search in `PATH` (which would leave the `posix_spawn` path of the standard library).
@@ -37,6 +37,46 @@ pub(crate) fn arguments() -> Vec<OsString> {
         return Vec::new();
     }
     line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
+/// Executes a program, which is the first of `arguments`, in place of this process. Returns only if that fails.
+///
+/// A name without a slash is looked for in the `PATH` of the new environment. Not by `execvp`, which gives a file that the
+/// system does not execute to a shell.
+pub(crate) fn execute(arguments: &[OsString], env: &[OsString]) -> io::Error {
+    let Some(name) = arguments.first() else { return io::Error::from(io::ErrorKind::InvalidInput) };
+    let path = env.iter().rev().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+    let mut candidates = vec![PathBuf::from(name)];
+    if !name.as_bytes().contains(&b'/') {
+        let folders = path.unwrap_or(b"/bin:/usr/bin").split(|byte| *byte == b':');
+        candidates = folders.map(|folder| Path::new(OsStr::from_bytes(folder)).join(name)).collect();
+    }
+    let c_strings = |texts: &[OsString]| -> io::Result<Vec<CString>> {
+        texts.iter().map(|text| Ok(CString::new(text.as_bytes())?)).collect()
+    };
+    let (arguments, env) = match c_strings(arguments).and_then(|arguments| Ok((arguments, c_strings(env)?))) {
+        Ok(both) => both,
+        Err(error) => return error,
+    };
+    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, env) = (pointers(&arguments), pointers(&env));
+    super::signals_of_a_program();
+    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+    for candidate in candidates {
+        let Ok(candidate) = CString::new(candidate.into_os_string().into_vec()) else { continue };
+        // SAFETY: the strings end with a zero byte and the lists with a null pointer; all of them live until the call returns.
+        unsafe { libc::execve(candidate.as_ptr(), arguments.as_ptr(), env.as_ptr()) };
+        let refused = io::Error::last_os_error();
+        match refused.raw_os_error() {
+            // It may be in another folder.
+            Some(libc::ENOENT | libc::ENOTDIR) => {}
+            Some(libc::EACCES) => error = refused,
+            _ => return refused,
+        }
+    }
+    error
 }
 
 /// When a process started, in clock ticks since boot: with the pid it names a process for as long as the machine is up.

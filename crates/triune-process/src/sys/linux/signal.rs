@@ -182,6 +182,12 @@ pub(crate) fn reset_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
 }
 
+/// The signals of a program that is executed next: as those of a fresh child, but SIGPIPE ends it, which most programs expect.
+pub(crate) fn signals_of_a_program() {
+    reset_signals();
+    set_disposition(libc::SIGPIPE, libc::SIG_DFL);
+}
+
 /// Whether this process ignores a signal, as a shell makes it do for `nohup` and for jobs in the background.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let mut current = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
