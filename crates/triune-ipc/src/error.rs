@@ -24,6 +24,8 @@ pub enum ConnectError {
         /// What came instead, at most 16 bytes.
         found: Bytes,
     },
+    /// The other side cannot begin, and said why in place of its HELLO.
+    Refused(Box<Report>),
     /// The other side went away before its HELLO.
     Closed,
     /// The other side stayed silent.
@@ -45,6 +47,7 @@ impl fmt::Display for ConnectError {
                 "the other side is no triune process: this side: HELLO \"TRIU\", other side: \"{}\"",
                 found.escape_ascii()
             ),
+            ConnectError::Refused(report) => write!(f, "the other side cannot begin: {report}"),
             ConnectError::Closed => f.write_str("the other side closed the link before its HELLO"),
             ConnectError::Timeout { after } => {
                 write!(f, "the other side sent no HELLO within {after:?}")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use triune_wire::{FrameDecoder, HEADER_LEN, Header, Hello, Kind};
+use triune_wire::{FrameDecoder, HEADER_LEN, Header, Hello, Kind, Report};
 
 use crate::mux::Shared;
 use crate::{Config, ConnectError, Driver, Incoming, Link};
@@ -95,6 +95,10 @@ pub(crate) fn decode(
     match decoder.decode(buffer) {
         Ok(Some(frame)) if frame.kind == Kind::Hello => Ok(Some(frame.body)),
         Ok(None) => Ok(None),
+        Ok(Some(frame)) if frame.kind == Kind::Goodbye => match Report::from_bytes(&frame.body) {
+            Ok(report) => Err(ConnectError::Refused(Box::new(report))),
+            Err(_) => Err(ConnectError::NotTriune { found }),
+        },
         Ok(Some(_)) | Err(_) => Err(ConnectError::NotTriune { found }),
     }
 }

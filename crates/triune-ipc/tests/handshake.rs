@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::config;
 use tokio::io::AsyncWriteExt;
 use triune_ipc::{ConnectError, connect};
-use triune_wire::{BuildId, HelloError};
+use triune_wire::{BuildId, Header, HelloError, Kind, Report, ReportKind};
 
 /// What a side says about a peer that sends these bytes and then closes its writing half.
 async fn refusal(bytes: &[u8]) -> ConnectError {
@@ -69,6 +69,20 @@ async fn garbage_before_the_handshake_is_shown() {
     assert!(error.to_string().contains("GET / HTTP/1.1"), "{error}");
     let error = refusal(b"hi").await;
     assert!(error.to_string().contains("other side: \"hi\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_side_that_cannot_begin_may_say_why() {
+    let mut bytes = Vec::new();
+    let report = Report::new(ReportKind::Error, "no module named x").to_bytes(u32::MAX);
+    Header::new(Kind::Goodbye, 0).frame(&report, &mut bytes);
+    let error = refusal(&bytes).await;
+    assert!(matches!(&error, ConnectError::Refused(report) if report.kind == ReportKind::Error), "{error:?}");
+    assert_eq!(error.to_string(), "the other side cannot begin: no module named x");
+    // Without a reason it is no answer to a HELLO.
+    let mut bytes = Vec::new();
+    Header::new(Kind::Goodbye, 0).frame(b"", &mut bytes);
+    assert!(matches!(refusal(&bytes).await, ConnectError::NotTriune { .. }));
 }
 
 #[tokio::test]
