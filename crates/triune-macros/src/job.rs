@@ -9,7 +9,7 @@
 //!    `name::with(..)` describes a job.
 //! 3. The expansion names only `::triune::__private` paths.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, ItemFn, Pat, ReturnType, Signature, Type};
@@ -197,6 +197,44 @@ fn output_type(returned: &ReturnType, worker: &TokenStream) -> TokenStream {
     }
 }
 
+/// The types of a function in words: what two programs must agree on. The names of its arguments do not matter.
+fn signature(sig: &Signature, arguments: &[Argument<'_>]) -> String {
+    let types: Vec<String> =
+        arguments.iter().map(|argument| spelled(argument.ty.to_token_stream())).collect();
+    let returned = match &sig.output {
+        ReturnType::Default => "()".to_owned(),
+        ReturnType::Type(_, ty) => spelled(ty.to_token_stream()),
+    };
+    format!("({}) -> {returned}", types.join(", "))
+}
+
+/// Tokens as one writes them. How a compiler prints them may change from one to the next.
+fn spelled(tokens: TokenStream) -> String {
+    let mut text = String::new();
+    for token in tokens {
+        let (open, inner, close) = match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::None => ("", ""),
+                };
+                (open, spelled(group.stream()), close)
+            }
+            token => ("", token.to_string(), ""),
+        };
+        let next = format!("{open}{inner}{close}");
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let between = |last: char, first: char| last == ',' || last == ';' || is_word(last) && is_word(first);
+        if text.chars().last().zip(next.chars().next()).is_some_and(|(last, first)| between(last, first)) {
+            text.push(' ');
+        }
+        text.push_str(&next);
+    }
+    text
+}
+
 /// The entry of the registry, and the function behind it that decodes, calls and encodes.
 fn registration(
     function: &ItemFn,
@@ -205,6 +243,7 @@ fn registration(
     worker: &TokenStream,
 ) -> TokenStream {
     let name = &function.sig.ident;
+    let signature = signature(&function.sig, arguments);
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types: Vec<_> = arguments.iter().map(|argument| argument.ty).collect();
     // A binding of its own, because an argument may have the name of the function.
@@ -230,6 +269,11 @@ fn registration(
         #[linkme(crate = ::triune::__private::linkme)]
         static ENTRY: #worker::JobEntry = #worker::JobEntry::new(
             ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+            || #worker::Function::defined(
+                &#name,
+                ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+                #signature,
+            ),
             __run,
         );
         fn __run(
@@ -241,5 +285,24 @@ fn registration(
             let #call = #name;
             #run
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_spelled_as_one_writes_them() {
+        for text in ["u64", "std::ops::Range<u64>", "Result<Vec<(u8, [u8; 4])>, Box<dyn Error + Send>>", "()"]
+        {
+            let tokens: TokenStream = text.parse().expect("it is one");
+            assert_eq!(spelled(tokens), text.replace(" + ", "+"));
+        }
+        let function: ItemFn =
+            syn::parse_str("fn f(mut a: Option<u8>, (b, c): (i8, i8)) -> io::Result<u8> { x }")
+                .expect("it is one");
+        let arguments = arguments(&function.sig).expect("they are owned");
+        assert_eq!(signature(&function.sig, &arguments), "(Option<u8>, (i8, i8)) -> io::Result<u8>");
     }
 }

@@ -1,37 +1,51 @@
 //! The arguments of a job, and when they are encoded.
 //!
-//! Small ones are encoded when the job is made. Large ones would hold up the event loop there, so they are kept as they
-//! are, and encoded on a thread when the job is run. Which of the two is found by trying: encoding has no effects, so what
-//! was written of a large value is thrown away.
+//! When the job is run: then it is known who reads them. Small ones are encoded on the caller's thread; large ones would hold up the
+//! event loop there, and are encoded on a thread of their own. Which of the two is found by trying: encoding has no effects, so
+//! what was written of a large value is thrown away.
 //!
-//! Invariant: they are encoded once, whatever happens to the clones of a job.
+//! Invariants:
+//! 1. They are encoded once for each format, whatever happens to the clones of a job.
+//! 2. A large value is dropped as soon as it is encoded, so that it is not in memory twice.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::BufMut as _;
 use triune_scope::blocking;
-use triune_wire::{Codec as _, EncodeError, Message, Postcard};
+use triune_wire::{EncodeError, Message};
 
 use crate::call::Argument;
+use crate::format::Format;
 use crate::shared::{self, Kept};
 
 /// What is encoded on the caller's thread, in bytes.
 pub(crate) const INLINE: usize = 64 * 1024;
 
 #[derive(Clone)]
-pub(crate) enum Arguments {
-    Small(Encoded),
-    Large(Arc<Large>),
+pub(crate) struct Arguments(Arc<dyn Hold>);
+
+/// Arguments of whatever type.
+trait Hold: Send + Sync {
+    /// Where those encoded in this format are kept.
+    fn place(&self, format: Format) -> &OnceLock<Encoded>;
+
+    /// Encodes them, unless they are large.
+    fn encode_small(&self, format: Format) -> Option<Encoded>;
+
+    /// Encodes them, however long it takes.
+    fn encode(&self, format: Format) -> Encoded;
 }
 
-pub(crate) struct Large {
-    /// Taken by whoever encodes.
-    encode: Mutex<Option<Encode>>,
-    encoded: OnceLock<Encoded>,
+struct Held<A> {
+    /// Taken when it is large and encoded.
+    value: Mutex<Option<A>>,
+    /// Known when somebody has tried to encode them.
+    is_large: AtomicBool,
+    postcard: OnceLock<Encoded>,
+    msgpack: OnceLock<Encoded>,
 }
-
-type Encode = Box<dyn FnOnce() -> Encoded + Send>;
 
 /// The bytes of arguments, and what must live as long as somebody may decode them.
 #[derive(Debug, Clone)]
@@ -49,26 +63,28 @@ impl Encoded {
 
 impl Arguments {
     pub(crate) fn new<A: Argument>(arguments: A) -> Self {
-        let encoded = Encoded::by(|| {
-            let mut bytes = Vec::new();
-            triune_wire::encode(&arguments, &mut (&mut bytes).limit(INLINE)).map(|()| bytes.into())
-        });
-        if encoded.bytes.is_ok() {
-            return Self::Small(encoded);
-        }
-        // Too long, or not encodable at all: the second try tells, and nothing is sent before.
-        Self::Large(Arc::new(Large {
-            encode: Mutex::new(Some(Box::new(move || Encoded::by(|| Postcard::to_message(&arguments))))),
-            encoded: OnceLock::new(),
+        Self(Arc::new(Held {
+            value: Mutex::new(Some(arguments)),
+            is_large: AtomicBool::new(false),
+            postcard: OnceLock::new(),
+            msgpack: OnceLock::new(),
         }))
     }
 
-    /// The encoded arguments; encodes on this thread if that is still to be done.
-    pub(crate) fn encoded_now(&self) -> Encoded {
-        match self {
-            Self::Small(encoded) => encoded.clone(),
-            Self::Large(large) => large.encoded().clone(),
+    /// The encoded arguments, unless they are large and not encoded yet, or not encodable.
+    pub(crate) fn small(&self, format: Format) -> Option<&Encoded> {
+        let place = self.0.place(format);
+        if place.get().is_none() {
+            let encoded = self.0.encode_small(format)?;
+            // A clone may have been faster.
+            return Some(place.get_or_init(|| encoded));
         }
+        place.get()
+    }
+
+    /// The encoded arguments; encodes on this thread if that is still to be done.
+    pub(crate) fn encoded_now(&self, format: Format) -> Encoded {
+        self.0.place(format).get_or_init(|| self.0.encode(format)).clone()
     }
 
     /// The encoded arguments; large ones are encoded on a thread.
@@ -80,41 +96,82 @@ impl Arguments {
     /// # Errors
     ///
     /// A cancel before the thread has begun, or the end of the runtime.
-    pub(crate) async fn encoded(&self) -> triune_scope::Result<Encoded> {
-        match self {
-            Self::Small(encoded) => Ok(encoded.clone()),
-            Self::Large(large) => {
-                if let Some(encoded) = large.encoded.get() {
-                    return Ok(encoded.clone());
-                }
-                let large = Arc::clone(large);
-                blocking::run(move |_| Ok(large.encoded().clone())).await
-            }
+    pub(crate) async fn encoded(&self, format: Format) -> triune_scope::Result<Encoded> {
+        if let Some(encoded) = self.small(format) {
+            return Ok(encoded.clone());
         }
+        let arguments = self.clone();
+        blocking::run(move |_| Ok(arguments.encoded_now(format))).await
     }
 }
 
-impl Large {
-    fn encoded(&self) -> &Encoded {
-        self.encoded.get_or_init(|| {
-            let encode = self.encode.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let encode = encode
-                .expect("a `Serialize` of a job's argument has panicked before, and is not tried again");
-            encode()
+impl<A: Argument> Hold for Held<A> {
+    fn place(&self, format: Format) -> &OnceLock<Encoded> {
+        match format {
+            Format::Postcard => &self.postcard,
+            Format::MsgPack => &self.msgpack,
+        }
+    }
+
+    fn encode_small(&self, format: Format) -> Option<Encoded> {
+        // Not even the lock, which a thread that encodes them holds.
+        if self.is_large.load(Ordering::Relaxed) {
+            return None;
+        }
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = Encoded::by(|| {
+            let mut bytes = Vec::new();
+            let arguments = value.as_ref().expect("it is taken only when it is large");
+            format.encode(arguments, &mut (&mut bytes).limit(INLINE)).map(|()| bytes.into())
+        });
+        if encoded.bytes.is_ok() {
+            return Some(encoded);
+        }
+        // Too long, or not encodable at all: the second try tells, and nothing is sent before.
+        self.is_large.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn encode(&self, format: Format) -> Encoded {
+        let mut value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(arguments) = &*value else {
+            // It was run in a pool of another kind before.
+            return self.translated(format);
+        };
+        let encoded = Encoded::by(|| format.to_message(arguments));
+        if self.is_large.load(Ordering::Relaxed) && encoded.bytes.is_ok() {
+            let encoded_value = value.take();
+            drop(value);
+            drop(encoded_value);
+        }
+        encoded
+    }
+}
+
+impl<A: Argument> Held<A> {
+    /// Large arguments that are left in one format only.
+    fn translated(&self, format: Format) -> Encoded {
+        let (other, from) = match format {
+            Format::Postcard => (&self.msgpack, Format::MsgPack),
+            Format::MsgPack => (&self.postcard, Format::Postcard),
+        };
+        // Whoever has taken the value may just be about to keep what it has encoded.
+        let there = other.wait();
+        Encoded::by(|| {
+            let bytes = there.bytes.clone()?.into_bytes();
+            let arguments: A = from.decode(&bytes).map_err(|error| EncodeError::of::<A>(&error))?;
+            format.to_message(&arguments)
         })
     }
 }
 
 impl fmt::Debug for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let encoded = match self {
-            Self::Small(encoded) => Some(encoded),
-            Self::Large(large) => large.encoded.get(),
-        };
-        match encoded {
+        let places = [Format::Postcard, Format::MsgPack].map(|format| self.0.place(format).get());
+        match places.into_iter().flatten().next() {
             Some(Encoded { bytes: Ok(bytes), .. }) => write!(f, "{} bytes", bytes.len()),
             Some(Encoded { bytes: Err(error), .. }) => write!(f, "{error}"),
-            None => write!(f, "more than {INLINE} bytes, not encoded yet"),
+            None => f.write_str("not encoded yet"),
         }
     }
 }

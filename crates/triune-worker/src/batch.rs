@@ -22,14 +22,14 @@ use triune_scope::sync::Token;
 use triune_scope::{Cancelled, FutureExt, checkpoint};
 use triune_wire::Message;
 
-use crate::arguments::{Arguments, Encoded};
+use crate::arguments::Encoded;
 use crate::error::RunError;
 use crate::execute::Request;
-use crate::job::Job;
+use crate::job::{Call, Job};
 use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
 use crate::run::decoded;
 use crate::shared::Kept;
-use crate::worker::StartFailure;
+use crate::worker::{Connection, StartFailure};
 
 /// How many jobs a batch has at most.
 pub(crate) const MOST: usize = 16;
@@ -46,7 +46,6 @@ const QUICK: Duration = Duration::from_micros(500);
 /// One job of a batch.
 pub(crate) struct Item<O> {
     request: Request,
-    target: u32,
     arguments: Message,
     /// What the arguments refer to in this process.
     kept: Kept,
@@ -58,10 +57,12 @@ pub(crate) type Answer<O> = oneshot::Receiver<Result<O, RunError>>;
 
 impl<O> Item<O> {
     /// The job is given back if it is none for a batch.
-    pub(crate) fn new(job: Job<O>) -> Result<(Self, Answer<O>), Job<O>> {
-        let (Some(target), Arguments::Small(Encoded { bytes: Ok(arguments), kept })) =
-            (job.call.target, &job.call.arguments)
-        else {
+    pub(crate) fn new(job: Job<O>, pool: &PoolCore) -> Result<(Self, Answer<O>), Job<O>> {
+        if pool.settings.check(&job.call).is_err() {
+            return Err(job);
+        }
+        let encoded = job.call.arguments.small(pool.settings.format());
+        let Some(Encoded { bytes: Ok(arguments), kept }) = encoded else {
             return Err(job);
         };
         if arguments.len() > SMALL || kept.memories().len() > FEW {
@@ -69,7 +70,7 @@ impl<O> Item<O> {
         }
         let (result, receiver) = oneshot::channel();
         let (arguments, kept) = (arguments.clone(), kept.clone());
-        Ok((Self { request: Request::new(job.call, None), target, arguments, kept, result }, receiver))
+        Ok((Self { request: Request::new(job.call, None), arguments, kept, result }, receiver))
     }
 
     fn end(self, result: Result<O, RunError>) {
@@ -197,8 +198,7 @@ where
     let calls = match connected {
         Ok(connection) => {
             lease.lend(connection, items.iter().map(|item| &item.kept));
-            let call = |item: &Item<O>| connection.link.call(item.target, item.arguments.clone());
-            items.iter().map(call).collect()
+            call_all(connection, items)
         }
         Err(failure) => {
             lease.kill().await;
@@ -218,6 +218,25 @@ where
         return Ok(None);
     }
     Ok(Some(begin.elapsed()))
+}
+
+/// Sends the jobs to one worker. Those that it does not have are ended.
+fn call_all<O>(connection: &Connection, items: &mut VecDeque<Item<O>>) -> VecDeque<PendingCall> {
+    let mut calls = VecDeque::with_capacity(items.len());
+    for item in std::mem::take(items) {
+        let Call { name, entry, .. } = &item.request.call;
+        match connection.targets.find(name, *entry) {
+            Ok(target) => {
+                calls.push_back(connection.link.call(target, item.arguments.clone()));
+                items.push_back(item);
+            }
+            Err(report) => {
+                let error = RunError::reported(item.request.name(), report);
+                item.end(Err(error));
+            }
+        }
+    }
+    calls
 }
 
 /// Gives out the answers as they come. False if the worker died before it had done all.
@@ -245,7 +264,7 @@ where
             }
         };
         let result = match answer {
-            Ok(bytes) => match decoded(bytes).await {
+            Ok(bytes) => match decoded(bytes, flight.lease.format()).await {
                 Some(Ok(value)) => Ok(value),
                 Some(Err(error)) => {
                     // Bytes that are not of the type that both sides agreed on: it may end what it has begun, no more.

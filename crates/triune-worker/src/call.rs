@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use triune_wire::{Codec as _, Message, Postcard, Report};
+use triune_wire::{Message, Report};
 
+use crate::format::Format;
 use crate::{report, shared};
 
 /// What an argument of a job must be. Implemented for every type that is serialisable both ways and owned.
@@ -46,11 +47,36 @@ impl<T, E> Fallible for Result<T, E> {
 }
 
 /// The encoded arguments as they came in. A [`Payload`](triune_wire::Payload) in them becomes a view of this memory.
-pub type Arguments = Bytes;
+#[derive(Debug)]
+pub struct Arguments {
+    bytes: Bytes,
+    format: Format,
+}
+
+impl Arguments {
+    pub(crate) fn new(bytes: Bytes, format: Format) -> Self {
+        Self { bytes, format }
+    }
+
+    /// Decodes them.
+    ///
+    /// # Errors
+    ///
+    /// A report if the bytes are not such arguments.
+    pub fn decode<A: DeserializeOwned>(&self) -> Result<A, Box<Report>> {
+        self.format.decode(&self.bytes).map_err(|error| report::undecodable(&error))
+    }
+
+    /// Their memory, to be used again.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
 
 /// The encoded result.
 #[derive(Debug, Default)]
 pub struct Answer {
+    format: Format,
     /// A short one, so that its memory is used again.
     short: Vec<u8>,
     /// A longer one, or one with payloads: these are not copied into it.
@@ -62,13 +88,17 @@ pub struct Answer {
 const SHORT: usize = 1024 * 1024;
 
 impl Answer {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
     /// Encodes a result in place of the one before.
     ///
     /// # Errors
     ///
     /// A report if it cannot be encoded.
     pub fn encode<R: Serialize>(&mut self, result: &R) -> Result<(), Box<Report>> {
-        let message = Postcard::to_short_message(result, &mut self.short, SHORT);
+        let message = self.format.to_short_message(result, &mut self.short, SHORT);
         self.message = message.map_err(|error| report::unencodable(&error))?;
         Ok(())
     }
@@ -118,8 +148,7 @@ pub fn run_fallible<A: DeserializeOwned, R: Serialize>(
     output: &mut Answer,
     function: impl FnOnce(A) -> Result<R, Box<Report>>,
 ) -> Result<(), Box<Report>> {
-    let arguments = Postcard::decode_shared(arguments).map_err(|error| report::undecodable(&error))?;
-    let result = function(arguments)?;
+    let result = function(arguments.decode()?)?;
     // What the function itself has encoded is none of this.
     drop(shared::reason());
     output.encode(&result)
@@ -130,7 +159,7 @@ mod tests {
     use bytes::Bytes;
     use triune_wire::{Codec as _, Payload, Postcard};
 
-    use super::{Answer, SHORT, run};
+    use super::{Answer, Arguments, Format, SHORT, run};
 
     fn is_within(part: &[u8], whole: &[u8]) -> bool {
         let (part, whole) = (part.as_ptr_range(), whole.as_ptr_range());
@@ -143,12 +172,13 @@ mod tests {
         let arguments = Postcard::to_message(&("name", image)).expect("it is encodable").into_bytes();
         let mut answer = Answer::default();
         let mut seen = Bytes::new();
+        let arguments = Arguments::new(arguments, Format::Postcard);
         let end = run(&arguments, &mut answer, |(name, image): (String, Payload)| {
             seen = image.clone().into_bytes();
             (name, image)
         });
         end.expect("it does not fail");
-        assert!(is_within(&seen, &arguments));
+        assert!(is_within(&seen, &arguments.into_bytes()));
         assert!(answer.parts().any(|part| std::ptr::eq(part, &seen[..])));
         let back: (String, Payload) = triune_wire::decode(&answer.parts().collect::<Vec<_>>().concat())
             .expect("it is what was returned");

@@ -206,6 +206,12 @@ impl RunError {
         matches!(self, Self::Died { .. })
     }
 
+    /// Whether the worker did not take the job, for instance because it has no function of that name.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether no worker could be started.
     #[must_use]
     pub fn is_start(&self) -> bool {

@@ -87,13 +87,11 @@ impl Request {
 /// As [`run`](crate::run).
 pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunError> {
     let call = &request.call;
-    let target = call.target.ok_or_else(|| {
-        request.refused("its function was linked into another image, such as a library loaded at run time")
-    })?;
-    let encoded = call.arguments.encoded().await.map_err(|error| request.not_encoded(&error))?;
-    let Encoded { bytes, kept } = encoded;
-    let arguments = bytes.map_err(|error| RunError::encode_arguments(request.name(), error))?;
     let pool = request.pool.clone().unwrap_or_else(ambient::pool);
+    pool.settings.check(call).map_err(|report| RunError::reported(request.name(), report))?;
+    let encoded = call.arguments.encoded(pool.settings.format()).await;
+    let Encoded { bytes, kept } = encoded.map_err(|error| request.not_encoded(&error))?;
+    let arguments = bytes.map_err(|error| RunError::encode_arguments(request.name(), error))?;
     let closed = || RunError::Closed { job: request.job() };
     let mut token = pool.admit(request.limiter.as_ref()).await.map_err(|refusal| match refusal {
         NotAdmitted::Closed => closed(),
@@ -101,7 +99,7 @@ pub(crate) async fn execute(request: &Request) -> Result<(Bytes, Lease), RunErro
     })?;
     loop {
         let lease = pool.lease(token, request.policy).ok_or_else(closed)?;
-        token = match attempt(request, target, (&arguments, &kept), lease).await? {
+        token = match attempt(request, (&arguments, &kept), lease).await? {
             Attempt::Answered(answer, lease) => return Ok((answer, lease)),
             Attempt::NotRead(token) => token,
         };
@@ -126,7 +124,6 @@ enum Attempt {
 /// As [`run`](crate::run).
 async fn attempt(
     request: &Request,
-    target: u32,
     (arguments, kept): (&Message, &Kept),
     lease: Lease,
 ) -> Result<Attempt, RunError> {
@@ -138,13 +135,20 @@ async fn attempt(
         }
     };
     let call = match connected {
-        Ok(connection) => {
+        Ok(connection) => connection.targets.find(request.call.name, request.call.entry).map(|target| {
             lease.lend(connection, [kept]);
             connection.link.call(target, arguments.clone())
-        }
+        }),
         Err(failure) => {
             lease.kill().await;
             return Err(request.not_started(failure));
+        }
+    };
+    let call = match call {
+        Ok(call) => call,
+        Err(report) => {
+            lease.release();
+            return Err(RunError::reported(request.name(), report));
         }
     };
     match Flight::new(call, lease, request, kept.clone()).land().await {

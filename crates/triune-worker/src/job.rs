@@ -4,16 +4,18 @@
 //! the macros generate around it (`call`), and running it (`run`).
 //!
 //! Invariants:
-//! 1. Parent and child are the same image, so the address of an entry within the registry is its name on the wire.
+//! 1. Where parent and child are the same image, the address of an entry within the registry is its name on the wire. To another
+//!    program a function is known by its path (`by_name`).
 //! 2. The arguments are encoded once, before anything is sent (`arguments`).
 
+use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 
 use linkme::distributed_slice;
 use triune_wire::Report;
 
-use crate::arguments::{Arguments, Encoded};
+use crate::arguments::Arguments;
 use crate::call::{self, Answer, Argument};
 
 /// Every function of this program that can be run in a worker. Filled by `#[triune::job]` and `job!`.
@@ -30,18 +32,47 @@ pub type Trampoline = fn(&call::Arguments, &mut Answer) -> Result<(), Box<Report
 #[derive(Clone, Copy)]
 pub struct JobEntry {
     name: &'static str,
+    function: fn() -> Function,
     run: Trampoline,
+}
+
+/// What a function is to another program.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    /// Tells it from another one that is called the same.
+    pub(crate) id: TypeId,
+    /// The path by which it is called.
+    pub(crate) path: &'static str,
+    /// Its types in words; empty if they are not known. Two that are known must be equal.
+    pub(crate) signature: &'static str,
+}
+
+impl Function {
+    /// A function that is named where it is called.
+    pub fn of<F: 'static>(_function: &F) -> Self {
+        Self { id: TypeId::of::<F>(), path: type_name::<F>(), signature: "" }
+    }
+
+    /// A function that is named where it is defined.
+    pub fn defined<F: 'static>(_function: &F, path: &'static str, signature: &'static str) -> Self {
+        Self { id: TypeId::of::<F>(), path, signature }
+    }
 }
 
 impl JobEntry {
     /// Used by the macros, which put the result into [`JOBS`].
     #[must_use]
-    pub const fn new(name: &'static str, run: Trampoline) -> Self {
-        Self { name, run }
+    pub const fn new(name: &'static str, function: fn() -> Function, run: Trampoline) -> Self {
+        Self { name, function, run }
     }
 
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    pub(crate) fn function(&self) -> Function {
+        (self.function)()
     }
 
     pub(crate) fn run(&self, arguments: &call::Arguments, output: &mut Answer) -> Result<(), Box<Report>> {
@@ -49,7 +80,7 @@ impl JobEntry {
     }
 
     /// The place of this entry in the registry, or `None` if it is not in it: one that was linked into another image.
-    fn index(&'static self) -> Option<u32> {
+    pub(crate) fn index(&'static self) -> Option<u32> {
         let start = JOBS.as_ptr().addr();
         let offset = std::ptr::from_ref(self).addr().checked_sub(start)?;
         let index = offset / size_of::<Self>();
@@ -86,23 +117,33 @@ pub struct Job<O> {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) name: &'static str,
-    pub(crate) target: Option<u32>,
+    /// `None` if only another program has the function.
+    pub(crate) entry: Option<&'static JobEntry>,
     pub(crate) arguments: Arguments,
-}
-
-impl Call {
-    /// The encoded arguments, encoded on this thread if they are not yet.
-    pub(crate) fn encoded_now(&self) -> Encoded {
-        self.arguments.encoded_now()
-    }
 }
 
 impl<O> Job<O> {
     /// Used by the macros.
     #[doc(hidden)]
     pub fn new<A: Argument>(entry: &'static JobEntry, arguments: A) -> Self {
-        let call = Call { name: entry.name(), target: entry.index(), arguments: Arguments::new(arguments) };
+        let call = Call { name: entry.name(), entry: Some(entry), arguments: Arguments::new(arguments) };
         Self { call, output: PhantomData }
+    }
+
+    /// One call of a function that this program does not have, by the name that another program gives to it: for the
+    /// workers of a pool of the kind [`WorkerKind::Program`](crate::WorkerKind::Program). The arguments are a tuple.
+    ///
+    /// What `O` is, nobody can check before the result is there: one that does not fit is a
+    /// [`RunError::Decode`](crate::RunError::Decode).
+    ///
+    /// ```
+    /// use triune_worker::Job;
+    ///
+    /// let job = Job::<Vec<f64>>::named("spectrum", ("song.wav".to_owned(), 512));
+    /// assert_eq!(job.name(), "spectrum");
+    /// ```
+    pub fn named<A: Argument>(name: &'static str, arguments: A) -> Self {
+        Self { call: Call { name, entry: None, arguments: Arguments::new(arguments) }, output: PhantomData }
     }
 
     /// The path of the function, for logs and errors.

@@ -9,11 +9,10 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use triune_wire::{Codec as _, Postcard, Report};
+use triune_wire::Report;
 
 use crate::call::{Answer, Argument, Arguments, Output};
 use crate::job::{Job, JobEntry};
-use crate::report;
 
 /// Makes a [`Job`] of any function: `job!(path::to::function(arguments, ..))`.
 ///
@@ -48,6 +47,7 @@ macro_rules! job {
         #[linkme(crate = $crate::__private::linkme)]
         static ENTRY: $crate::__private::JobEntry = $crate::__private::JobEntry::new(
             ::core::stringify!($($path)+),
+            || $crate::__private::Function::of(&$($path)+),
             |arguments, output| {
                 use $crate::__private::job_macro::{JobFails as _, JobReturns as _};
                 let (tie, arguments) = $crate::__private::job_macro::decode($($path)+, arguments)?;
@@ -127,8 +127,7 @@ pub fn decode<F: Callable<A, R>, A: DeserializeOwned, R>(
     _function: F,
     arguments: &Arguments,
 ) -> Result<(Tie<R>, A), Box<Report>> {
-    let arguments = Postcard::decode_shared(arguments).map_err(|error| report::undecodable(&error))?;
-    Ok((Tie(PhantomData), arguments))
+    Ok((Tie(PhantomData), arguments.decode()?))
 }
 
 /// Calls the function.

@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! A [`scope`] has workers of its own, configured by [`Workers`]: initialised, retired, limited.
+//! A [`scope`] has workers of its own, configured by [`Workers`]: initialised, retired, limited, or in another [`Program`].
 //!
 //! Owns: the registry of jobs, the pools, the worker's loop. Does not own: processes
 //! (`triune-process`), bytes on the wire (`triune-ipc`), the attribute (`triune-macros`).
@@ -36,6 +36,8 @@
 mod ambient;
 mod arguments;
 mod batch;
+mod becoming;
+mod by_name;
 #[doc(hidden)]
 pub mod call;
 mod capture;
@@ -45,6 +47,7 @@ mod error;
 mod execute;
 mod failure;
 mod flight;
+mod format;
 mod job;
 #[doc(hidden)]
 pub mod job_macro;
@@ -83,7 +86,8 @@ pub use shared::Shared;
 pub use state::{set_state, try_with_state, with_state};
 pub use statistics::{Statistics, statistics};
 pub use triune_process::{
-    Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport, Output,
+    Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport, Output, Program, StartError,
+    StartErrorKind,
 };
 
 #[doc(hidden)]
@@ -92,7 +96,7 @@ pub mod __private {
     pub use crate::call::{
         Answer, Argument, Arguments, Fallible, Output, assert_argument, assert_output, run, run_fallible,
     };
-    pub use crate::job::{JOBS, Job, JobEntry, Trampoline};
+    pub use crate::job::{Function, JOBS, Job, JobEntry, Trampoline};
     pub use crate::{job_macro, report};
     pub use linkme;
     pub use triune_wire::Report;

@@ -228,7 +228,7 @@ where
         while batch.len() < size {
             let Some(job) = self.jobs.next() else { break };
             let name = job.name();
-            match Item::new(job) {
+            match Item::new(job, pool) {
                 Ok((item, answer)) => {
                     batch.push(item);
                     self.running.push(UnderWay::Together(answer, name));

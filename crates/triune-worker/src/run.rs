@@ -14,11 +14,12 @@ use serde::de::DeserializeOwned;
 use triune_scope::__primitive::owed;
 use triune_scope::sync::CapacityLimiter;
 use triune_scope::{blocking, shield_unbounded};
-use triune_wire::{Codec as _, DecodeError, Postcard};
+use triune_wire::DecodeError;
 
 use crate::arguments::INLINE;
 use crate::error::RunError;
 use crate::execute::{Request, execute};
+use crate::format::Format;
 use crate::job::Job;
 use crate::pool::{Policy, PoolCore};
 
@@ -163,8 +164,9 @@ impl<O: DeserializeOwned + Send + 'static> Future for Run<O> {
 /// As [`run`].
 async fn finished<O: DeserializeOwned + Send + 'static>(request: Request) -> Result<O, RunError> {
     let (bytes, lease) = execute(&request).await?;
+    let format = lease.format();
     if bytes.len() <= INLINE {
-        let decoded = Postcard::decode_shared(&bytes);
+        let decoded = format.decode(&bytes);
         return match decoded {
             Ok(value) => {
                 lease.release();
@@ -179,7 +181,7 @@ async fn finished<O: DeserializeOwned + Send + 'static>(request: Request) -> Res
     }
     // The worker has nothing to do with how long it takes.
     lease.release();
-    match decoded_elsewhere(bytes).await {
+    match decoded_elsewhere(bytes, format).await {
         Some(decoded) => decoded.map_err(|error| RunError::decode_result(request.name(), error)),
         None => Err(RunError::Closed { job: request.name().to_owned() }),
     }
@@ -190,14 +192,14 @@ async fn finished<O: DeserializeOwned + Send + 'static>(request: Request) -> Res
 /// # Cancel safety
 ///
 /// Dropping it loses the value.
-pub(crate) async fn decoded<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
+pub(crate) async fn decoded<O>(bytes: Bytes, format: Format) -> Option<Result<O, DecodeError>>
 where
     O: DeserializeOwned + Send + 'static,
 {
     if bytes.len() <= INLINE {
-        return Some(Postcard::decode_shared(&bytes));
+        return Some(format.decode(&bytes));
     }
-    decoded_elsewhere(bytes).await
+    decoded_elsewhere(bytes, format).await
 }
 
 /// Decodes a large result on a thread. The job is done, so a cancel comes too late. `None` if the runtime goes away.
@@ -205,11 +207,11 @@ where
 /// # Cancel safety
 ///
 /// Dropping it loses the value.
-async fn decoded_elsewhere<O>(bytes: Bytes) -> Option<Result<O, DecodeError>>
+async fn decoded_elsewhere<O>(bytes: Bytes, format: Format) -> Option<Result<O, DecodeError>>
 where
     O: DeserializeOwned + Send + 'static,
 {
-    let decodes = blocking::run(move |_| Ok(Postcard::decode_shared(&bytes)));
+    let decodes = blocking::run(move |_| Ok(format.decode(&bytes)));
     owed("decoding of a result", shield_unbounded(decodes)).await.ok()
 }
 

@@ -1,7 +1,7 @@
 //! The worker's side: a blocking loop on the main thread, one job at a time.
 //!
-//! Owns: the role, the loop, and what becomes of a panic. Does not own: the call itself (`call`), nor the watch over the
-//! parent, which is up to `triune-process`: a busy job cannot delay it.
+//! Owns: the role, the loop, and what becomes of a panic. It serves the same program by place, and another one by name (`by_name`).
+//! Does not own: the call itself (`call`), nor the watch over the parent, which is up to `triune-process`: a busy job cannot delay it.
 //!
 //! Invariants:
 //! 1. Every job gets exactly one answer, also one that panics or whose result cannot be sent.
@@ -17,9 +17,9 @@ use triune_process::{Boot, FORK_SERVER, Forks, ROLES, Role, begin_cpu_time, buil
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
 
 use crate::batch;
+use crate::by_name::Served;
 use crate::call::{Answer, Arguments};
 use crate::capture;
-use crate::job::JOBS;
 use crate::limited::own_report;
 use crate::loan;
 use crate::report::{Fault, fault};
@@ -74,7 +74,7 @@ fn serve_forks(boot: Boot) -> u8 {
 fn load(boot: Boot, name: &str) -> Result<Option<Forks>, u8> {
     // There is no watch on the parent: it would be a thread. The guardian ends us if the pool is gone while we load.
     capture::install();
-    let Some(mut server) = greet(&boot, FORK_SERVER, name, 1)? else { return Ok(None) };
+    let Some(mut server) = greet(&boot, FORK_SERVER, name, 1, &Served::ByPlace)? else { return Ok(None) };
     let Some((id, setup)) = first_call(&mut server, name)? else { return Ok(None) };
     let outcome = setup.init.map_or(Ok(()), InitCall::run);
     let forks = outcome.and_then(|()| {
@@ -95,16 +95,19 @@ fn load(boot: Boot, name: &str) -> Result<Option<Forks>, u8> {
 
 /// The life of a worker. An error is its exit code.
 fn work(boot: Boot, name: &str, is_set_up: bool) -> Result<(), u8> {
+    // The pool of another program knows nothing of a setup: there, `init` is a call like all others.
+    let is_set_up = is_set_up && !boot.is_another_program();
     if !is_set_up {
         watch_parent(&boot)?;
     }
     capture::install();
-    let Some(mut server) = greet(&boot, ROLE, name, batch::MOST as u32)? else { return Ok(()) };
+    let served = if boot.is_another_program() { Served::by_name() } else { Served::ByPlace };
+    let Some(mut server) = greet(&boot, ROLE, name, batch::MOST as u32, &served)? else { return Ok(()) };
     if is_set_up && !set_up(&mut server, &boot, name)? {
         return Ok(());
     }
     drop(boot);
-    serve(&mut server, name)
+    serve(&mut server, name, &served)
 }
 
 fn watch_parent(boot: &Boot) -> Result<(), u8> {
@@ -113,11 +116,12 @@ fn watch_parent(boot: &Boot) -> Result<(), u8> {
 }
 
 /// Says hello to the pool, which may send so many calls ahead. `None` if it went away, or does not want us any more.
-fn greet(boot: &Boot, role: &str, name: &str, ahead: u32) -> Result<Option<Server>, u8> {
+fn greet(boot: &Boot, role: &str, name: &str, ahead: u32, served: &Served) -> Result<Option<Server>, u8> {
     let refuse = |error: &dyn std::fmt::Display| complain(name, &format!("cannot take its link: {error}"));
     let link = boot.link().try_clone().map_err(|error| refuse(&error))?;
     let mut hello = hello(role, name);
     hello.config = own_report();
+    served.announce(&mut hello);
     match Server::accept_ahead(link, &Config::new(hello), ahead) {
         Ok(server) => Ok(Some(server)),
         Err(ConnectError::Closed) => Ok(None),
@@ -155,7 +159,8 @@ fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Setup)>, u
 
 impl InitCall {
     fn run(self) -> Result<(), Box<Report>> {
-        perform(BlockingJob { target: self.target, args: &self.arguments.into() }, &mut Answer::default())
+        let args = Arguments::new(self.arguments.into(), Served::ByPlace.format());
+        perform(BlockingJob { target: self.target, args: &args }, &Served::ByPlace, &mut Answer::default())
     }
 }
 
@@ -165,14 +170,18 @@ fn complain(name: &str, what: &str) -> u8 {
     exit_code::BOOT_FAILED
 }
 
-fn serve(server: &mut Server, name: &str) -> Result<(), u8> {
-    let mut output = Answer::default();
+fn serve(server: &mut Server, name: &str, served: &Served) -> Result<(), u8> {
+    let mut output = Answer::new(served.format());
     loop {
         let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(()) };
         loan::take(server.loans());
-        answer(server, &call, &mut output, name).map_err(|end| gone(end, name))?;
+        let BlockingCall { id, target, args, .. } = call;
+        let args = Arguments::new(args, served.format());
+        let outcome = perform(BlockingJob { target, args: &args }, served, &mut output);
+        let outcome = outcome.and_then(|()| fits(server, &output));
+        respond(server, id, outcome, &output, name).map_err(|end| gone(end, name))?;
         output.clear();
-        server.reuse(call.args);
+        server.reuse(args.into_bytes());
     }
 }
 
@@ -186,12 +195,6 @@ fn gone(end: LinkEnd, name: &str) -> u8 {
         LinkEnd::Protocol(error) => complain(name, &error.to_string()),
         _parent_gone => exit_code::PARENT_GONE,
     }
-}
-
-fn answer(server: &mut Server, call: &BlockingCall, output: &mut Answer, name: &str) -> Result<(), LinkEnd> {
-    let outcome = perform(BlockingJob { target: call.target, args: &call.args }, output);
-    let outcome = outcome.and_then(|()| fits(server, output));
-    respond(server, call.id, outcome, output, name)
 }
 
 fn respond(
@@ -229,9 +232,9 @@ struct BlockingJob<'a> {
 }
 
 /// Runs the job. A panic becomes a report.
-fn perform(call: BlockingJob<'_>, output: &mut Answer) -> Result<(), Box<Report>> {
-    let Some(entry) = JOBS.get(call.target as usize) else {
-        let text = format!("there is no job {} among the {} of this program", call.target, JOBS.len());
+fn perform(call: BlockingJob<'_>, served: &Served, output: &mut Answer) -> Result<(), Box<Report>> {
+    let Some(entry) = served.get(call.target) else {
+        let text = format!("there is no job of the number {} in this program", call.target);
         return Err(Box::new(Report::new(ReportKind::Unknown, text)));
     };
     tracing::trace!(job = entry.name(), "job begins");

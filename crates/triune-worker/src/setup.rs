@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Settings, Step};
+use crate::job::JobEntry;
 
 /// The target of the call. No registry has so many entries.
 pub(crate) const TARGET: u32 = u32::MAX;
@@ -36,6 +38,11 @@ pub(crate) struct InitCall {
 }
 
 impl Setup {
+    /// The call that brings it.
+    pub(crate) fn call(&self) -> (u32, Bytes) {
+        (TARGET, triune_wire::to_bytes(self).expect("numbers and bytes can always be encoded"))
+    }
+
     /// `None` if the pool asks for nothing.
     pub(crate) fn of(settings: &Settings) -> Option<Self> {
         let init = settings.init.as_ref().map(InitCall::of);
@@ -53,6 +60,7 @@ impl Setup {
 
 impl InitCall {
     fn of(step: &Step) -> Self {
-        Self { target: step.target, arguments: step.arguments.to_vec() }
+        let target = step.entry.and_then(JobEntry::index).expect("the configuration was checked for it");
+        Self { target, arguments: step.arguments.to_vec() }
     }
 }

@@ -76,7 +76,7 @@ async fn serve(
     connection: &Connection,
     driver: &mut Option<Driver>,
 ) -> End {
-    let Connection { process, link } = connection;
+    let Connection { process, link, .. } = connection;
     let link_end = match driver {
         Some(driver) => {
             let mut drive = pin!(driver.drive());

@@ -12,6 +12,7 @@ use triune_scope::__primitive::owed;
 use triune_scope::shield_unbounded;
 use triune_wire::Report;
 
+use crate::by_name::Targets;
 use crate::cause::DeathCause;
 use crate::config::Allowance;
 use crate::loan::Lent;
@@ -39,6 +40,7 @@ pub(crate) struct Worker {
 pub(crate) struct Connection {
     pub(crate) process: Process,
     pub(crate) link: Link,
+    pub(crate) targets: Targets,
 }
 
 /// Why a worker never came up.

@@ -17,8 +17,8 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    /// For a value of this type.
-    pub(super) fn of<T: ?Sized>(reason: &impl fmt::Display) -> EncodeError {
+    /// A value of this type that cannot be encoded for this reason.
+    pub fn of<T: ?Sized>(reason: &impl fmt::Display) -> EncodeError {
         EncodeError { type_name: type_name::<T>(), reason: CodecText(reason.to_string()) }
     }
 

@@ -46,6 +46,10 @@ pub enum ConfigError {
     },
     /// A `preload` job for workers that share nothing.
     PreloadWithoutForkServer,
+    /// Workers that are another program, and may not execute any.
+    ProgramWithoutPrograms,
+    /// A `stall_timeout` for workers that are another program, of which nobody knows whether it gives signs of life.
+    ProgramWithoutSigns,
 }
 
 impl fmt::Display for ConfigError {
@@ -64,12 +68,19 @@ impl fmt::Display for ConfigError {
             }
             Self::OtherImage { option, job } => write!(
                 f,
-                "the `{option}` job `{job}` was linked into another image, such as a library loaded at run time; \
-                 use a function of the program itself"
+                "the `{option}` job `{job}` is no function of this program itself, or was linked into another image, such as a \
+                 library loaded at run time; use one that its workers have"
             ),
             Self::PreloadWithoutForkServer => f.write_str(
                 "only workers of the kind `WorkerKind::ForkServer` share what a `preload` job has loaded; \
                  choose that kind, or load it in each worker by an `init` job",
+            ),
+            Self::ProgramWithoutSigns => f.write_str(
+                "another program gives no signs of life to a `stall_timeout`; leave it out, or give each job a `timeout`",
+            ),
+            Self::ProgramWithoutPrograms => f.write_str(
+                "`Limits::no_programs` would keep the program of the workers itself from being executed; \
+                 leave it out, or choose another kind of worker",
             ),
         }
     }

@@ -1,5 +1,10 @@
 //! [`WorkerKind`]: how the processes of workers come to be.
 
+use triune_process::Program;
+
+use crate::format::Format;
+use crate::job::{Call, JobEntry};
+
 /// How the processes of a pool's workers come to be; see [`Workers::kind`](crate::Workers::kind).
 ///
 /// A plain `fork` of the running program is absent on purpose. A forked process has one thread, a copy of the one that
@@ -32,4 +37,43 @@ pub enum WorkerKind {
     ///
     /// Linux only; it needs a guardian, that is, the containment level `Tree` (the default) or `Hard`.
     ForkServer,
+    /// Another program: a smaller binary that has the same jobs, another build, another language. It is looked for in each worker
+    /// which jobs it serves, by their names; see the guide, `triune::guide::another_program`.
+    ///
+    /// Everything else is as with [`Spawn`](Self::Spawn): limits, `init`, cancels, deaths, and what is left of a tree when any of
+    /// its processes is killed. What is different:
+    ///
+    /// * Arguments and results are MessagePack with the names of fields, so that types may be described by serde in ways that
+    ///   only such a format can carry (`flatten`, `untagged`), and may differ in fields that have defaults.
+    /// * A job that the program does not serve, or serves with other types, fails with
+    ///   [`RunError::Refused`](crate::RunError::Refused), and no other job does.
+    /// * There is no [`stall_timeout`](crate::Workers::stall_timeout), and of the latency mode only this end of the link.
+    /// * Limits are put on before the program is executed. So paths must include the program, and all that it reads to begin; that no
+    ///   programs be executed cannot be asked of it; and in a program that is not one of triune's, processor time is
+    ///   counted over the life of the worker.
+    Program(Program),
+}
+
+impl WorkerKind {
+    /// How arguments and results are encoded.
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Self::Spawn | Self::ForkServer => Format::Postcard,
+            Self::Program(_) => Format::MsgPack,
+        }
+    }
+
+    /// Whether such a worker may have the function of a call. Of another program that is not known before it is there.
+    pub(crate) fn may_have(&self, call: &Call) -> bool {
+        match self {
+            Self::Spawn | Self::ForkServer => call.entry.and_then(JobEntry::index).is_some(),
+            Self::Program(_) => true,
+        }
+    }
+}
+
+impl From<Program> for WorkerKind {
+    fn from(program: Program) -> Self {
+        Self::Program(program)
+    }
 }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::BitOr;
 use std::time::{Duration, Instant};
 
-use super::{ConfigError, Step};
+use super::{ConfigError, Step, WorkerKind};
 use crate::job::{Call, Job};
 
 /// When a worker retires: it leaves after a job, and the next job that needs a worker gets a new one.
@@ -79,8 +79,8 @@ impl Retire {
     }
 
     /// The jobs that are asked after each job.
-    pub(super) fn ask(&self) -> Result<Vec<Step>, ConfigError> {
-        self.ask.iter().map(|call| Step::new("retire", call)).collect()
+    pub(super) fn ask(&self, kind: &WorkerKind) -> Result<Vec<Step>, ConfigError> {
+        self.ask.iter().map(|call| Step::new("retire", call, kind)).collect()
     }
 
     /// Whether there is no reason to retire.

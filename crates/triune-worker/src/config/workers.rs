@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use triune_process::{Limits, Output, Stdio};
 use triune_scope::sync::CapacityLimiter;
+use triune_wire::Report;
 
 use super::{Allowance, ConfigError, Retire, Step, WorkerKind};
+use crate::by_name::not_here;
+use crate::format::Format;
 use crate::job::{Call, Job};
 
 /// How the workers of a pool are made, kept and let go: for [`scope`](crate::scope) and
@@ -31,6 +34,7 @@ pub struct Workers {
     retire: Retire,
     idle_timeout: Duration,
     grace_period: Duration,
+    boot_deadline: Duration,
     warm: usize,
     limiter: Option<CapacityLimiter>,
     limits: Limits,
@@ -50,6 +54,7 @@ impl Workers {
             retire: Retire::default(),
             idle_timeout: Duration::from_secs(600),
             grace_period: Duration::from_secs(5),
+            boot_deadline: Duration::from_secs(10),
             warm: 0,
             limiter: None,
             limits: Limits::new(),
@@ -63,7 +68,7 @@ impl Workers {
     /// How the processes of the workers come to be. Default: [`WorkerKind::Spawn`].
     ///
     /// ```
-    /// use triune_worker::{WorkerKind, Workers, job, set_state};
+    /// use triune_worker::{Program, WorkerKind, Workers, job, set_state};
     ///
     /// fn load_model(path: String) {
     ///     set_state(std::fs::read(path).unwrap_or_default());
@@ -71,9 +76,13 @@ impl Workers {
     ///
     /// let workers = Workers::new().kind(WorkerKind::ForkServer).preload(job!(load_model("model.bin".to_owned())));
     /// # drop(workers);
+    ///
+    /// // A smaller binary, or one in another language.
+    /// let workers = Workers::new().kind(Program::new("python3").arg("jobs.py"));
+    /// # drop(workers);
     /// ```
-    pub fn kind(mut self, kind: WorkerKind) -> Self {
-        self.kind = kind;
+    pub fn kind(mut self, kind: impl Into<WorkerKind>) -> Self {
+        self.kind = kind.into();
         self
     }
 
@@ -115,6 +124,13 @@ impl Workers {
     /// seconds. It is spent on exit handlers and on dropping what [`set_state`](crate::set_state) keeps.
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace_period = grace;
+        self
+    }
+
+    /// How long a worker may take from its start until it says hello, before its `init` job. Default: ten seconds. Raise it for a
+    /// [`Program`](WorkerKind::Program) that loads much before.
+    pub fn boot_deadline(mut self, limit: Duration) -> Self {
+        self.boot_deadline = limit;
         self
     }
 
@@ -216,18 +232,28 @@ impl Workers {
     /// Checks everything that can be checked without a process.
     pub(crate) fn settle(self) -> Result<Settings, ConfigError> {
         self.retire.validate()?;
-        let ask = self.retire.ask()?;
-        let init = self.init.as_ref().map(|call| Step::new("init", call)).transpose()?;
-        let preload = self.preload.as_ref().map(|call| Step::new("preload", call)).transpose()?;
-        if preload.is_some() && !matches!(self.kind, WorkerKind::ForkServer) {
+        let kind = self.kind;
+        let ask = self.retire.ask(&kind)?;
+        let init = self.init.as_ref().map(|call| Step::new("init", call, &kind)).transpose()?;
+        let preload = self.preload.as_ref().map(|call| Step::new("preload", call, &kind)).transpose()?;
+        if preload.is_some() && !matches!(kind, WorkerKind::ForkServer) {
             return Err(ConfigError::PreloadWithoutForkServer);
         }
         let limits = match self.memory_max {
             Some(bytes) => self.limits.memory(bytes),
             None => self.limits,
         };
+        match kind {
+            WorkerKind::Program(_) if limits.forbids_programs() => {
+                return Err(ConfigError::ProgramWithoutPrograms);
+            }
+            WorkerKind::Program(_) if self.stall_timeout.is_some() => {
+                return Err(ConfigError::ProgramWithoutSigns);
+            }
+            _ => {}
+        }
         Ok(Settings {
-            kind: self.kind,
+            kind,
             preload,
             limits,
             init,
@@ -236,6 +262,7 @@ impl Workers {
             retire: self.retire,
             idle_timeout: (self.idle_timeout < Duration::MAX).then_some(self.idle_timeout),
             grace_period: self.grace_period,
+            boot_deadline: self.boot_deadline,
             warm: self.warm,
             limiter: self.limiter,
             stdio: self.stdio,
@@ -267,6 +294,7 @@ pub(crate) struct Settings {
     /// `None` is never.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) grace_period: Duration,
+    pub(crate) boot_deadline: Duration,
     pub(crate) warm: usize,
     /// `None` is the default limiter.
     pub(crate) limiter: Option<CapacityLimiter>,
@@ -280,6 +308,16 @@ impl Settings {
     /// Whether a worker may have its next jobs before it has done one: not if it might have to leave in between.
     pub(crate) fn takes_batches(&self) -> bool {
         self.retire.is_never() && self.idle_timeout != Some(Duration::ZERO)
+    }
+
+    /// How arguments and results are encoded.
+    pub(crate) fn format(&self) -> Format {
+        self.kind.format()
+    }
+
+    /// Refuses a job that no worker of the pool can have.
+    pub(crate) fn check(&self, call: &Call) -> Result<(), Box<Report>> {
+        if self.kind.may_have(call) { Ok(()) } else { Err(not_here(call.entry)) }
     }
 
     pub(crate) fn allowance(&self) -> Allowance {

@@ -166,17 +166,22 @@ async fn start(pool: &PoolCore) -> Result<ForkServer, StartFailure> {
     let (server, stream) = ForkServer::start(spec).await.map_err(StartFailure::Failed)?;
     let process = server.process();
     let greeted = async {
-        let (link, mut driver) =
-            greet::shake_hands(process, stream, greet::config(process), pool.needs_no_server()).await?;
+        let (link, mut driver) = greet::shake_hands(
+            process,
+            stream,
+            greet::config(process, &pool.settings),
+            pool.needs_no_server(),
+        )
+        .await?;
         let setup = Setup::of_fork_server(&pool.settings);
         Lent::default().lend(&link, pool.settings.preload.iter().map(|step| &step.kept));
-        greet::set_up(process, &link, &mut driver, &setup, pool.needs_no_server()).await.map_err(|failure| {
-            match failure {
+        greet::set_up(process, &link, &mut driver, setup.call(), pool.needs_no_server()).await.map_err(
+            |failure| match failure {
                 greet::NotSetUp::Failed(report) => StartFailure::Preload(report),
                 greet::NotSetUp::Died(died) => StartFailure::PreloadDied(died),
                 greet::NotSetUp::Doomed => StartFailure::Doomed,
-            }
-        })
+            },
+        )
     };
     match greeted.await {
         // The link is not needed any more; its orders come by another way.

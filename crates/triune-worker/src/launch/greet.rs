@@ -6,13 +6,16 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 use triune_ipc::{CallEnd, Config, ConnectError, Driver, Link};
 use triune_process::{Exit, Phase, Process, StartError, WorkerDied};
 use triune_wire::Report;
 
+use crate::becoming;
+use crate::config::{Settings, WorkerKind};
+use crate::format;
 use crate::serve::hello;
-use crate::setup::{self, Setup};
 use crate::supervise::DRAIN;
 use crate::worker::StartFailure;
 
@@ -20,8 +23,13 @@ use crate::worker::StartFailure;
 const LINGER: Duration = Duration::from_millis(500);
 
 /// The pool's end of the link to this process.
-pub(super) fn config(process: &Process) -> Config {
-    Config::new(hello("pool", process.name()))
+pub(super) fn config(process: &Process, settings: &Settings) -> Config {
+    let mut config = Config::new(hello("pool", process.name()));
+    config.handshake_timeout = settings.boot_deadline;
+    if matches!(settings.kind, WorkerKind::Program(_)) {
+        config.hello.interfaces.push(format::interface());
+    }
+    config
 }
 
 /// Exchanges HELLOs, unless the process is `doomed` or dies.
@@ -35,17 +43,22 @@ pub(super) async fn shake_hands(
     config: Config,
     doomed: impl Future<Output = ()>,
 ) -> Result<(Link, Driver), StartFailure> {
+    // Of the same program everything is known without an interface.
+    let is_another = !config.hello.interfaces.is_empty();
+    let mut connect = pin!(triune_ipc::connect(stream, config));
     tokio::select! {
         biased;
         () = doomed => Err(StartFailure::Doomed),
-        connected = triune_ipc::connect(stream, config) => match connected {
+        connected = &mut connect => match connected {
             // A worker asks nothing of its parent: what it might send in is refused.
             Ok((link, driver, _incoming)) => Ok((link, driver)),
-            Err(error) => Err(StartFailure::Failed(refused(process, error).await)),
+            Err(error) => Err(StartFailure::Failed(refused(process, error, is_another).await)),
         },
-        exit = process.wait() => {
-            Err(StartFailure::Failed(StartError::ended_early(process.name(), process.pid(), exit)))
-        }
+        exit = process.wait() => Err(StartFailure::Failed(match timeout(DRAIN, connect).await {
+            // What it said before it ended is in the socket.
+            Ok(Err(error @ ConnectError::Refused(_))) => refused(process, error, is_another).await,
+            _ => ended(process, exit, is_another),
+        })),
     }
 }
 
@@ -54,16 +67,26 @@ pub(super) async fn shake_hands(
 /// # Cancel safety
 ///
 /// Dropping it loses nothing.
-async fn refused(process: &Process, error: ConnectError) -> StartError {
+async fn refused(process: &Process, error: ConnectError, is_another: bool) -> StartError {
     match error {
         // Its exit code tells more; it comes right after the end of its link, unless it only closed its input.
         ConnectError::Closed => match timeout(LINGER, process.wait()).await {
-            Ok(exit) => StartError::ended_early(process.name(), process.pid(), exit),
+            Ok(exit) => ended(process, exit, is_another),
             Err(_elapsed) => StartError::handshake(process.name(), error),
+        },
+        ConnectError::Refused(report) => match becoming::error_of(&report) {
+            Some(error) => StartError::spawn(process.name(), error),
+            None => StartError::handshake(process.name(), ConnectError::Refused(report)),
         },
         ConnectError::Timeout { after, .. } => StartError::deadline(process.name(), after),
         error => StartError::handshake(process.name(), error),
     }
+}
+
+/// A process that has ended before it said hello. Another program has no entry that it could have missed.
+fn ended(process: &Process, exit: Exit, is_another: bool) -> StartError {
+    let (name, pid) = (process.name(), process.pid());
+    if is_another { StartError::exited(name, pid, exit) } else { StartError::ended_early(name, pid, exit) }
 }
 
 /// Why a process is not set up.
@@ -84,11 +107,10 @@ pub(super) async fn set_up(
     process: &Process,
     link: &Link,
     driver: &mut Driver,
-    setup: &Setup,
+    (target, arguments): (u32, Bytes),
     doomed: impl Future<Output = ()>,
 ) -> Result<(), NotSetUp> {
-    let message = triune_wire::to_bytes(setup).expect("numbers and bytes can always be encoded");
-    let mut answer = pin!(link.call(setup::TARGET, message));
+    let mut answer = pin!(link.call(target, arguments));
     let answer = {
         let drive = async {
             tokio::select! {

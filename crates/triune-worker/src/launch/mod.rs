@@ -5,10 +5,12 @@
 //!
 //! * `spawn`: this program, started again;
 //! * `fork_server`: a copy of a process that has loaded what all of them share;
+//! * `program`: another program, which says in its hello what it serves;
 //! * `greet`: handshake and set-up, the same for all.
 
 mod fork_server;
 mod greet;
+mod program;
 mod spawn;
 
 use std::fmt;
@@ -18,9 +20,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 pub(crate) use greet::end_now;
-use triune_ipc::{Driver, Heartbeat};
-use triune_process::{Process, Spec};
+use triune_ipc::{Driver, Heartbeat, Link};
+use triune_process::{PROGRAM, Process, Spec};
 
+use crate::by_name::Targets;
 use crate::config::{Settings, WorkerKind};
 use crate::pool::PoolCore;
 use crate::serve::ROLE;
@@ -44,9 +47,10 @@ pub(crate) trait Launcher: fmt::Debug + Send + Sync {
 
 /// The launcher of a pool.
 pub(crate) fn of(settings: &Settings) -> Box<dyn Launcher> {
-    match settings.kind {
+    match &settings.kind {
         WorkerKind::Spawn => Box::new(spawn::Spawn),
         WorkerKind::ForkServer => Box::new(fork_server::Forking::default()),
+        WorkerKind::Program(program) => Box::new(program::Another(program.clone())),
     }
 }
 
@@ -59,36 +63,75 @@ pub(crate) async fn start(
     pool: &Arc<PoolCore>,
     worker: &Worker,
 ) -> Result<(Connection, Driver), StartFailure> {
-    let setup = Setup::of(&pool.settings);
-    let mark = if setup.is_some() { setup::COMES } else { setup::COMES_NOT };
-    let spec = pool.limited.put_on(Spec::new(ROLE, worker.name.as_str()).env(setup::VARIABLE, mark));
-    // Nobody is left who could want its results.
-    let spec = spec.stdio(pool.settings.stdio).orphan_grace(Duration::ZERO);
-    let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
-    let greeted = async {
-        let mut config = greet::config(&process);
-        config.spin = pool.settings.spin;
-        config.heartbeat = pool.settings.stall_timeout.map(Heartbeat::listening);
-        let (link, mut driver) = greet::shake_hands(&process, stream, config, worker.doomed()).await?;
-        pool.limited.judge(process.name(), link.peer()).map_err(StartFailure::Failed)?;
-        if let Some(setup) = setup {
-            worker.lent.lend(&link, pool.settings.init.iter().map(|step| &step.kept));
-            greet::set_up(&process, &link, &mut driver, &setup, worker.doomed()).await.map_err(
-                |failure| match failure {
-                    greet::NotSetUp::Failed(report) => StartFailure::Init(report),
-                    greet::NotSetUp::Died(died) => StartFailure::InitDied(died),
-                    greet::NotSetUp::Doomed => StartFailure::Doomed,
-                },
-            )?;
-        }
-        Ok((link, driver))
+    let setup = match pool.settings.kind {
+        WorkerKind::Program(_) => None,
+        _ => Setup::of(&pool.settings),
     };
-    match greeted.await {
-        Ok((link, driver)) => Ok((Connection { process, link }, driver)),
+    let (process, stream) = pool.launcher.launch(pool, worker, spec(pool, worker, setup.is_some())).await?;
+    match greet(pool, worker, &process, stream, setup).await {
+        Ok((link, targets, driver)) => Ok((Connection { process, link, targets }, driver)),
         Err(failure) => {
             greet::end_now(&process).await;
             process.wait_gone().await;
-            Err(failure)
+            Err(match (failure, &pool.settings.kind) {
+                // Now everything is read that it has written.
+                (StartFailure::Failed(error), WorkerKind::Program(program)) => {
+                    StartFailure::Failed(error.of_program(program, process.stderr_tail()))
+                }
+                (failure, _) => failure,
+            })
         }
     }
+}
+
+/// What process to start.
+fn spec(pool: &PoolCore, worker: &Worker, is_set_up: bool) -> Spec {
+    let role = if matches!(pool.settings.kind, WorkerKind::Program(_)) { PROGRAM } else { ROLE };
+    let mark = if is_set_up { setup::COMES } else { setup::COMES_NOT };
+    let spec = Spec::new(role, worker.name.as_str()).env(setup::VARIABLE, mark);
+    // Nobody is left who could want its results.
+    pool.limited.put_on(spec).stdio(pool.settings.stdio).orphan_grace(Duration::ZERO)
+}
+
+/// # Cancel safety
+///
+/// Dropping it leaves the process to its owner.
+async fn greet(
+    pool: &PoolCore,
+    worker: &Worker,
+    process: &Process,
+    stream: UnixStream,
+    setup: Option<Setup>,
+) -> Result<(Link, Targets, Driver), StartFailure> {
+    let settings = &pool.settings;
+    let mut config = greet::config(process, settings);
+    config.spin = settings.spin;
+    config.heartbeat = settings.stall_timeout.map(Heartbeat::listening);
+    let (link, mut driver) = greet::shake_hands(process, stream, config, worker.doomed()).await?;
+    pool.limited.judge(process.name(), link.peer()).map_err(StartFailure::Failed)?;
+    let targets = match &settings.kind {
+        WorkerKind::Program(program) => {
+            Targets::by_name(format!("{}, which is `{program}`", worker.name), link.peer())
+        }
+        _ => Targets::ByPlace,
+    };
+    let first = match (setup, &settings.init) {
+        (Some(setup), _) => Some(setup.call()),
+        (None, Some(init)) => {
+            let target = init.target(&targets).map_err(StartFailure::Init)?;
+            Some((target, init.arguments.clone()))
+        }
+        (None, None) => None,
+    };
+    if let Some(call) = first {
+        worker.lent.lend(&link, settings.init.iter().map(|step| &step.kept));
+        greet::set_up(process, &link, &mut driver, call, worker.doomed()).await.map_err(|failure| {
+            match failure {
+                greet::NotSetUp::Failed(report) => StartFailure::Init(report),
+                greet::NotSetUp::Died(died) => StartFailure::InitDied(died),
+                greet::NotSetUp::Doomed => StartFailure::Doomed,
+            }
+        })?;
+    }
+    Ok((link, targets, driver))
 }

@@ -9,6 +9,7 @@ use triune_process::Phase;
 use triune_scope::sync::Token;
 
 use super::PoolCore;
+use crate::format::Format;
 use crate::shared::Kept;
 use crate::worker::{Connection, End, StartFailure, Worker};
 
@@ -38,6 +39,11 @@ impl Lease {
     /// Lends the worker what the calls that come next refer to.
     pub(crate) fn lend<'a>(&self, connection: &Connection, needed: impl IntoIterator<Item = &'a Kept>) {
         self.worker.lent.lend(&connection.link, needed);
+    }
+
+    /// How arguments and results are encoded for it.
+    pub(crate) fn format(&self) -> Format {
+        self.pool.settings.format()
     }
 
     /// The worker has done its job: the next may have it.

@@ -75,11 +75,16 @@ impl PoolCore {
     ///
     /// As [`check`](Self::check).
     async fn ask(&self, worker: &Worker, connection: &Connection, step: &Step) -> bool {
-        worker.lent.lend(&connection.link, [&step.kept]);
-        let answer = connection.link.call(step.target, step.arguments.clone()).await;
+        let answer = match step.target(&connection.targets) {
+            Ok(target) => {
+                worker.lent.lend(&connection.link, [&step.kept]);
+                connection.link.call(target, step.arguments.clone()).await
+            }
+            Err(report) => Err(CallEnd::Failed(report)),
+        };
         let failure = match answer {
             // The type is that of the job, so only bytes of a broken worker can fail to be decoded.
-            Ok(bytes) => match triune_wire::decode(&bytes) {
+            Ok(bytes) => match self.settings.format().decode(&bytes) {
                 Ok(retires) => return retires,
                 Err(_) => None,
             },

@@ -152,7 +152,7 @@ fn a_worker_that_is_looked_at_is_not_idle_and_keeps_its_place() {
     let mut settings = Workers::new().settle().expect("it is sound");
     settings.ask.push(Step {
         name: "asks",
-        target: 0,
+        entry: None,
         arguments: bytes::Bytes::new(),
         kept: Default::default(),
     });

@@ -1,0 +1,179 @@
+//! Other programs that die: of themselves, of a signal, with their pool; and what they leave behind.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use triune::__private::RuntimeConfig;
+use triune::prelude::*;
+use triune::worker::{self, DeathCause, Limits, RunError, WorkerKind, Workers};
+use triune_testing::{LeakGuard, ProcessInfo, wait_gone};
+
+use crate::jobs::{add, misbehave};
+use crate::programs::{self, with_each};
+use crate::support::{Gate, SOON, kill, process_number, spin, workers};
+
+#[test]
+fn a_death_is_typed_with_its_last_words_and_the_pool_goes_on() {
+    with_each("deaths", async || {
+        worker::scope(workers().limits(Limits::new().core_size(0)), async |pool| {
+            for (how, causes) in [
+                ("exit", &[DeathCause::Exit][..]),
+                ("segfault", &[DeathCause::Signal]),
+                ("cut", &[DeathCause::Exit, DeathCause::LinkClosed]),
+            ] {
+                let error = pool.run(misbehave::with(how.to_owned())).await.expect_err("it dies");
+                let RunError::Died { cause, died, .. } = &error else { panic!("{how}: {error:?}") };
+                assert!(causes.contains(cause), "{how}: {error:?}");
+                assert!(died.stderr_tail().contains(&format!("about to {how}")), "{died:?}");
+                assert_eq!(pool.run(add::with(1, 1)).await?, 2);
+            }
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn a_busy_program_that_is_killed_is_a_typed_error() {
+    with_each("kill busy", async || {
+        let gate = Gate::new()?;
+        nursery(async |n| {
+            let call = n.spawn(async { Ok(worker::run(spin::with(gate.path())).await) });
+            let arrival = gate.arrival().await?;
+            kill(&arrival.process);
+            let error = call.await?.expect_err("its worker is dead");
+            assert_eq!(error.death_cause(), Some(DeathCause::Killed), "{error:?}");
+            assert!(arrival.is_gone(), "reaped before the caller hears of it");
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn what_a_program_leaves_behind_is_swept() {
+    with_each("strays", async || {
+        let stray = worker::scope(workers(), async |pool| {
+            let pid = pool.run(misbehave::with("stray".to_owned())).await?;
+            Ok(ProcessInfo::of(pid).expect("it sleeps"))
+        })
+        .await?;
+        assert!(stray.now().is_none(), "{stray:?}");
+        Ok(())
+    });
+}
+
+/// How many jobs run while workers are killed.
+const JOBS: i64 = 300;
+
+#[test]
+fn every_job_ends_once_while_workers_are_killed_at_random() {
+    with_each("chaos", async || {
+        worker::scope(workers().warm(2), async |pool| {
+            let mut results = pool.map((0..JOBS).map(|n| add::with(n, 1)));
+            let (mut done, mut died, mut kills) = (0, 0, 0_u32);
+            for n in 0..JOBS {
+                // Most steps of this sequence are far apart, and none is told beforehand.
+                if n * 7919 % 37 == 0
+                    && let Some(worker) = a_worker()
+                {
+                    kill(&worker);
+                    kills += 1;
+                }
+                match results.next().await.expect("each has a result") {
+                    Ok(sum) => {
+                        assert_eq!(sum, n + 1);
+                        done += 1;
+                    }
+                    Err(error) => {
+                        assert!(error.is_worker_death(), "{error:?}");
+                        died += 1;
+                    }
+                }
+            }
+            assert!(results.next().await.is_none());
+            assert_eq!(done + died, JOBS);
+            assert!(kills > 0 && done > JOBS / 2, "{done} done, {died} died, {kills} kills");
+            Ok(())
+        })
+        .await
+        .or_else(|error: triune::Error| {
+            // Somebody has killed idle workers just as they were leaving: that is what this test does.
+            if error.downcast_ref::<worker::CloseError>().is_some() { Ok(()) } else { Err(error) }
+        })
+    });
+}
+
+/// Some worker of this pool.
+fn a_worker() -> Option<ProcessInfo> {
+    triune_testing::processes_of_tree().into_iter().find(|process| {
+        let name = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+        let is_link = name.split(|byte| *byte == 0).any(|entry| entry.starts_with(b"TRIUNE_LINK=worker:3:"));
+        is_link && process.state != 'Z'
+    })
+}
+
+/// Not a test: the program that the next one kills.
+#[test]
+#[ignore = "runs as a child of a_busy_program_dies_with_its_pool"]
+fn parent_of_a_busy_program() {
+    let Ok(path) = std::env::var("TEST_GATE") else { return };
+    let program = if std::env::var_os("TEST_PYTHON").is_some() {
+        programs::python()
+    } else {
+        Some(programs::another())
+    };
+    let end = triune::__private::test(RuntimeConfig::current_thread(), "parent", async || -> Result {
+        worker::configure_default(
+            Workers::new().kind(WorkerKind::Program(program.clone().expect("it is there"))),
+        )?;
+        Ok(worker::run(spin::with(path.clone())).await?)
+    });
+    panic!("it was to be killed, and ended with {end:?}");
+}
+
+#[test]
+fn a_busy_program_dies_with_its_pool() {
+    let guard = LeakGuard::new();
+    for python in [false, true] {
+        if python && programs::python().is_none() {
+            continue;
+        }
+        let outcome =
+            triune::__private::test(RuntimeConfig::current_thread(), "killed", async || -> Result {
+                let gate = Gate::new()?;
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a root of its own, which is killed as a shell would"
+                )]
+                let mut parent = Command::new(std::env::current_exe()?);
+                parent
+                    .args(["--exact", "ends::parent_of_a_busy_program", "--ignored"])
+                    .env("TEST_GATE", gate.path());
+                if python {
+                    parent.env("TEST_PYTHON", "1");
+                }
+                let mut parent = parent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+                let mut arrival = gate.arrival().await?;
+                parent.kill()?;
+                parent.wait()?;
+                arrival.closed().await?;
+                wait_gone(std::slice::from_ref(&arrival.process), SOON)?;
+                Ok(())
+            });
+        outcome.expect("nothing fails");
+    }
+    guard.finish();
+}
+
+#[test]
+fn a_pool_that_closes_lets_its_programs_leave() {
+    with_each("close", async || {
+        let pid = worker::scope(workers().grace_period(Duration::from_secs(60)), async |pool| {
+            Ok(pool.run(process_number::with()).await?)
+        })
+        .await?;
+        assert!(ProcessInfo::of(pid).is_none(), "it left by itself, and well: the scope did not fail");
+        Ok(())
+    });
+}

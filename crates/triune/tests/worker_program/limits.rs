@@ -1,0 +1,75 @@
+//! Limits of programs in whatever language: they are put on before the program is executed.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use triune::worker::{
+    self, ConfigError, DeathCause, Enforcement, Limit, Limits, LimitsError, RunError, Workers,
+};
+
+use crate::jobs::{add, eat};
+use crate::programs::{self, with, with_each};
+use crate::support::{Gate, spin, workers};
+
+#[test]
+fn a_program_is_held_to_its_memory_and_the_report_says_so() {
+    with_each("memory", async || {
+        let limits = Limits::new().core_size(0);
+        worker::scope(workers().memory_max(256 << 20).limits(limits), async |pool| {
+            assert_eq!(pool.run(add::with(1, 1)).await?, 2);
+            let error = pool.run(eat::with(1024)).await.expect_err("it is too much");
+            match &error {
+                RunError::App { failure, .. } => assert_eq!(failure.report().type_name, "MemoryError"),
+                error => assert_eq!(error.death_cause(), Some(DeathCause::OutOfMemory), "{error:?}"),
+            }
+            assert_eq!(pool.run(add::with(1, 1)).await?, 2);
+            let report = pool.limits_report().expect("it was said");
+            assert_eq!(report.get(Limit::Memory), Some(Enforcement::Enforced));
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn a_program_is_held_to_its_processor_time() {
+    for program in [Some(programs::another()), programs::python()].into_iter().flatten() {
+        with(program, "processor time", async || {
+            let gate = Gate::new()?;
+            let limits = Limits::new().core_size(0).cpu_time(Duration::from_secs(1));
+            worker::scope(workers().limits(limits), async |pool| {
+                let error = pool.run(spin::with(gate.path())).await.expect_err("it spins");
+                assert_eq!(error.death_cause(), Some(DeathCause::CpuLimit), "{error:?}");
+                Ok(())
+            })
+            .await
+        });
+    }
+}
+
+#[test]
+fn a_limit_that_does_not_hold_is_the_error_of_every_job() {
+    with(programs::another(), "unsupported", async || {
+        worker::scope(workers().limits(Limits::new().read_only("/no/such/folder")), async |pool| {
+            let error = pool.run(add::with(1, 1)).await.expect_err("it cannot be limited");
+            let RunError::Start { error, .. } = &error else { panic!("{error:?}") };
+            assert!(error.to_string().contains("cannot be limited as is required"), "{error}");
+            let cause =
+                error.source().and_then(|cause| cause.downcast_ref::<LimitsError>()).expect("it says which");
+            assert!(cause.to_string().contains("/no/such/folder"), "{cause}");
+            Ok(())
+        })
+        .await
+    });
+}
+
+#[test]
+fn what_another_program_cannot_be_asked_is_told_before_it_is_started() {
+    let workers = Workers::new().kind(programs::own()).limits(Limits::new().no_programs());
+    let error = worker::configure_default(workers).expect_err("it would keep itself from being executed");
+    assert_eq!(error, ConfigError::ProgramWithoutPrograms);
+    assert!(error.to_string().contains("leave it out"), "{error}");
+    let workers = Workers::new().kind(programs::own()).stall_timeout(Duration::from_secs(10));
+    let error = worker::configure_default(workers).expect_err("nobody would give signs");
+    assert_eq!(error, ConfigError::ProgramWithoutSigns);
+}
