@@ -121,6 +121,9 @@ struct Arriving {
 impl Server {
     /// Shakes hands over this socket.
     ///
+    /// With a [`Config::heartbeat`], an answer of which the other side takes nothing for as long as that lasts ends the link as
+    /// [`Stalled`](LinkEnd::Stalled). Without one it waits until the other side reads on or goes away.
+    ///
     /// # Errors
     /// As [`connect`](crate::connect).
     pub fn accept(stream: UnixStream, config: &Config) -> Result<Server, ConnectError> {
@@ -160,6 +163,8 @@ impl Server {
         };
         let peer = config.hello.accept(&body).map_err(ConnectError::Hello)?;
         stream.set_read_timeout(None)?;
+        let patience = config.heartbeat.map(|heartbeat| heartbeat.every.saturating_add(heartbeat.patience));
+        stream.set_write_timeout(patience.map(|patience| patience.max(Duration::from_micros(1))))?;
         Ok(Server {
             stream,
             peer,
@@ -432,6 +437,11 @@ impl Server {
             match (&self.stream).write_vectored(rest) {
                 Ok(n) => IoSlice::advance_slices(&mut rest, n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The time is that of one write which got nowhere.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let silent = self.stream.write_timeout().ok().flatten().unwrap_or_default();
+                    return Err(LinkEnd::Stalled { silent });
+                }
                 Err(error) => return Err(link_end(error)),
             }
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{alongside, bytes, config};
 use triune_ipc::blocking::{Loan, Server};
-use triune_ipc::{CallEnd, ConnectError, Link, LinkEnd, ProtocolError, connect};
+use triune_ipc::{CallEnd, ConnectError, Heartbeat, Link, LinkEnd, ProtocolError, connect};
 use triune_wire::{
     BuildId, CancelCause, CancelMessage, Header, Hello, Kind, Report, ReportKind, RequestHead,
 };
@@ -364,4 +364,42 @@ fn a_sign_of_life_waits_for_nobody() {
     drop(one);
     pulse.beat();
     assert!(server.next().is_ok_and(|call| call.is_none()) || server.next().is_err());
+}
+
+/// A server with a call whose answer is larger than the socket holds, and the end of its peer, which reads nothing.
+fn deaf_peer(config: &triune_ipc::Config) -> (UnixStream, Server, u64) {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut frames = Vec::new();
+    Header::new(Kind::Hello, 0).frame(&common::config("raw").hello.to_bytes().unwrap(), &mut frames);
+    let (head, len) = RequestHead::new(0).to_bytes();
+    Header::new(Kind::Call, 1).frame(&head[..len], &mut frames);
+    (&one).write_all(&frames).unwrap();
+    let mut server = Server::accept(other, config).unwrap();
+    let id = server.next().unwrap().unwrap().id;
+    (one, server, id)
+}
+
+const LARGE: usize = 32 << 20;
+
+#[test]
+fn a_peer_that_stops_reading_is_waited_for_no_longer_than_it_was_said() {
+    let mut hasty = config("worker");
+    hasty.heartbeat = Some(Heartbeat::listening(Duration::from_millis(40)));
+    let (_one, mut server, id) = deaf_peer(&hasty);
+    let end = server.reply(id, &vec![7; LARGE]).unwrap_err();
+    assert!(matches!(end, LinkEnd::Stalled { silent, .. } if silent >= Duration::from_millis(30)), "{end:?}");
+}
+
+#[test]
+fn a_peer_that_stopped_reading_and_goes_away_is_a_typed_end() {
+    let (one, mut server, id) = deaf_peer(&config("worker"));
+    thread::scope(|threads| {
+        let reply = threads.spawn(move || server.reply(id, &vec![7; LARGE]).unwrap_err());
+        // It has written what the socket holds, and sleeps.
+        let mut taken = vec![0; 4096];
+        (&one).read_exact(&mut taken).unwrap();
+        drop(one);
+        let end = reply.join().unwrap();
+        assert!(matches!(end, LinkEnd::Eof), "{end:?}");
+    });
 }
