@@ -51,11 +51,12 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<ExitCode> {
             break;
         }
     }
-    Ok(close(&done, tally))
+    let skips = if tally.is_some() { crate::skips::told(root) } else { Vec::new() };
+    Ok(close(&done, &skips, tally))
 }
 
 /// Prints what every step did, what failed and, as the last line, the count of the tests.
-fn close(done: &[Done], tally: Option<Tally>) -> ExitCode {
+fn close(done: &[Done], skips: &[String], tally: Option<Tally>) -> ExitCode {
     println!("\n=== summary ===");
     for Done { name, took, verdict } in done {
         let text = match verdict {
@@ -65,6 +66,7 @@ fn close(done: &[Done], tally: Option<Tally>) -> ExitCode {
         };
         println!("{name:<10} {:>7.1} s  {text}", took.as_secs_f64());
     }
+    skips.iter().for_each(|line| println!("{line}"));
     let mut code = ExitCode::SUCCESS;
     for Done { name, verdict, .. } in done {
         if let Err(why) = verdict {

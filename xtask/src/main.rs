@@ -9,6 +9,7 @@
 mod ci;
 mod command;
 mod fuzz;
+mod skips;
 mod tally;
 mod test_run;
 mod tidy;

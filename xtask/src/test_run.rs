@@ -8,16 +8,21 @@ use std::path::Path;
 
 use crate::Result;
 use crate::command::Command;
+use crate::skips;
 use crate::tally::Tally;
 
 /// Runs every test once. `args` go to the runner of the tests; with any of them the doc tests are left out.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
+    skips::forget(root);
+    let skips = skips::file(root);
     for command in commands(has_nextest(root), args) {
         println!("$ {command}");
+        let command = command.env(skips::VARIABLE, &skips.to_string_lossy());
         let (success, output) = command.run_and_keep(root)?;
         tally.add(&output, success);
     }
+    skips::told(root).iter().for_each(|line| println!("{line}"));
     Ok(tally)
 }
 

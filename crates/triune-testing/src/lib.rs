@@ -40,6 +40,7 @@ mod process;
 mod random;
 mod sequencer;
 mod settle;
+mod skip;
 mod wait;
 
 pub use canary::{Canary, Probe};
@@ -53,4 +54,5 @@ pub use process::{ProcessInfo, processes_of_tree};
 pub use random::{Random, seed};
 pub use sequencer::{SequenceBroken, Sequencer, Step};
 pub use settle::{settle, settle_for};
+pub use skip::skip;
 pub use wait::{StillThere, eventually, wait_gone, wait_until};

@@ -2,11 +2,7 @@
 //!
 //! The roots that are killed here are programs of their own: this binary once more, with `a_root_with_children` for a main.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "in a test, a panic is the report, and stderr is read"
-)]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};

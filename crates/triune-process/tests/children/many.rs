@@ -134,7 +134,7 @@ fn every_start_takes_the_vfork_path() {
         strace.arg(std::env::current_exe().unwrap()).args(["--exact", "many::ten_starts", "--ignored"]);
         let output = strace.env("TEST_TRACED", "1").env("TRIUNE_CONTAINMENT", level.name()).output();
         let Ok(output) = output else {
-            eprintln!("skipped: there is no strace here");
+            triune_testing::skip("every_start_takes_the_vfork_path", "there is no strace here");
             break;
         };
         let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
@@ -143,7 +143,7 @@ fn every_start_takes_the_vfork_path() {
         let processes = calls.filter(|line| !line.contains("CLONE_THREAD"));
         let (vfork, other): (Vec<_>, Vec<_>) = processes.partition(|line| line.contains("CLONE_VFORK"));
         if vfork.is_empty() && !output.status.success() {
-            eprintln!("skipped: strace may not trace here");
+            triune_testing::skip("every_start_takes_the_vfork_path", "strace may not trace here");
             break;
         }
         // Once more for the guardian.
