@@ -9,4 +9,5 @@
 
 mod matrix;
 mod odd_ends;
+mod out_of_memory;
 mod program;
