@@ -39,7 +39,7 @@
 //! 5. **Numbers are used only for children that are not reaped**, and reaping happens in one place, after the group of
 //!    the child was killed.
 //! 6. **A child has a socket of its own to make requests by**, so what it does to it does not concern the others.
-//! 7. **It ends by itself** when it has had no child for a moment, or when the root is gone and everything is swept. A
+//! 7. **It ends by itself** when it has had no child for five seconds, or when the root is gone and everything is swept. A
 //!    request that meets a guardian on its way out gets no answer, and is made again to a new one.
 //!
 //! # Costs

@@ -14,8 +14,9 @@ use crate::marker::{Marker, Membership};
 use crate::start::{Plan, Streams};
 use crate::{sys, tree};
 
-/// How long a guardian without children waits for the next one.
-const LINGER: Duration = Duration::from_millis(30);
+/// How long a guardian without children waits for the next one. A program that starts one after the other, with pauses, is to have one
+/// guardian for all of them, since its start costs as much as that of a child; one that needs no more is rid of it.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How many requests are served before anything else is looked at again: a start takes a while, and an end must not wait
 /// behind many.

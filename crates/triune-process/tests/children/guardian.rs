@@ -208,7 +208,8 @@ impl Root {
                 if in_force.trim() == level.name() {
                     break;
                 }
-                eprintln!("skipped: the level {level} is not to be had here, only {in_force}");
+                let why = format!("it is not to be had here, only {in_force}");
+                triune_testing::skip(&format!("the level {level}"), &why);
                 root.kill().unwrap();
                 root.wait().unwrap();
                 wait_gone(&beneath, LIMIT + GRACE).unwrap();
@@ -322,4 +323,20 @@ fn stopped_and_deaf_children_of_a_killed_root_are_gone_after_their_grace() {
     let pid = root.root.id();
     root.kill(&[pid], LIMIT + GRACE);
     guard.finish();
+}
+
+/// A pause is nothing to start anew for: the second child, long after the end of the first, has the same guardian.
+#[test]
+fn children_that_are_started_one_after_another_share_a_guardian() {
+    leak_checked(async {
+        let mut guardians = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let (process, link) = start_ready("echo", "one of several").await;
+            guardians.insert(ProcessInfo::of(process.pid()).unwrap().parent);
+            drop(link);
+            assert!(process.wait_gone().await.is_success());
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+        assert_eq!(guardians.len(), 1);
+    });
 }
