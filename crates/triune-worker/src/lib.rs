@@ -18,6 +18,9 @@
 //!
 //! A [`scope`] has workers of its own, configured by [`Workers`]: initialised, retired, limited, or in another [`Program`].
 //!
+//! A job may have workers too, if it makes a runtime: they end with it. Workers within workers are bounded: beneath eight there is
+//! a [`RunError::Start`] that says so.
+//!
 //! Owns: the registry of jobs, the pools, the worker's loop. Does not own: processes
 //! (`triune-process`), bytes on the wire (`triune-ipc`), the attribute (`triune-macros`).
 //!

@@ -12,7 +12,8 @@ use triune_process::{
 };
 use triune_testing::{LeakGuard, ProcessInfo, wait_until};
 
-use crate::support::{SOON, block_on, environment, leak_checked, read_pid, say_ready};
+use crate::stopped_guardian::{Stopped, signal};
+use crate::support::{SOON, block_on, environment, leak_checked, read_pid, say_ready, start};
 
 #[distributed_slice(ROLES)]
 static SERVER: Role = Role { name: FORK_SERVER, main: serve };
@@ -20,6 +21,8 @@ static SERVER: Role = Role { name: FORK_SERVER, main: serve };
 static LOADED: Role = Role { name: "loaded", main: loaded };
 #[distributed_slice(ROLES)]
 static MARKS: Role = Role { name: "marks", main: marks };
+#[distributed_slice(ROLES)]
+static FORK_WITHOUT_EXEC: Role = Role { name: "fork-without-exec", main: fork_without_exec };
 
 /// How much is loaded, in bytes.
 const LOAD: usize = 32 << 20;
@@ -261,6 +264,83 @@ fn the_ends_of_forked_children_are_told_and_what_they_leave_is_swept() {
         process.kill();
         process.wait_gone().await;
         assert!(grandchild.now().is_none(), "a child of a forked child knows whose it is");
+        ends_well(server).await;
+    });
+}
+
+/// Forks without becoming another program, says who it is, and computes for ever.
+fn fork_without_exec(boot: Boot) -> u8 {
+    // SAFETY: this process has one thread, so its copy can do whatever it can.
+    let child = unsafe { libc::fork() };
+    if child > 0 {
+        boot.into_link().write_all(&child.to_ne_bytes()).expect("the parent listens");
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn what_a_child_leaves_by_a_fork_without_exec_is_swept() {
+    leak_checked(async {
+        let server = server("").await;
+        for _ in 0..20 {
+            let forked = fork(&server, "fork-without-exec", "forked").await;
+            let spawned = start("fork-without-exec", "spawned").await;
+            for (process, mut link) in [forked, spawned] {
+                link.set_read_timeout(Some(SOON)).unwrap();
+                let left = read_pid(&mut link);
+                assert_eq!(left.parent, process.pid());
+                process.kill();
+                assert_eq!(process.wait_gone().await.signal(), Some(libc::SIGKILL));
+                assert!(left.now().is_none(), "it went with the child");
+            }
+        }
+        ends_well(server).await;
+    });
+}
+
+#[test]
+fn a_child_that_is_killed_before_it_is_taken_in_is_as_good_as_none() {
+    leak_checked(async {
+        let server = server("").await;
+        for round in 0..20 {
+            let (other, mut link) = fork(&server, "echo", "other").await;
+            link.read_exact(&mut [0]).unwrap();
+            let stopped = Stopped::guardian_of(other.pid());
+            let guardian = ProcessInfo::of(other.pid()).unwrap().parent;
+            let known = [server.process().pid(), other.pid()];
+            // It waits at its gate: the guardian does not hear it.
+            let kill_at_the_gate = async {
+                let find = || {
+                    let mut all = triune_testing::processes_of_tree().into_iter();
+                    all.find(|info| info.parent == guardian && !known.contains(&info.pid))
+                };
+                let victim = loop {
+                    tokio::task::yield_now().await;
+                    if let Some(victim) = find() {
+                        break victim;
+                    }
+                };
+                signal(victim.pid, libc::SIGKILL);
+                assert!(wait_until(SOON, || victim.now().is_none_or(|info| info.state == 'Z')));
+                drop(stopped);
+                victim
+            };
+            let (forked, victim) = tokio::join!(server.fork(Spec::new("echo", "victim")), kill_at_the_gate);
+            match forked {
+                Ok(Some((process, _link))) => {
+                    assert_eq!((process.pid(), process.wait_gone().await.signal()), (victim.pid, Some(9)));
+                }
+                Ok(None) => {}
+                Err(error) => panic!("round {round}: {error:?}"),
+            }
+            other.kill();
+            other.wait_gone().await;
+        }
+        let (process, link) = fork(&server, "echo", "next").await;
+        drop(link);
+        assert!(process.wait_gone().await.is_success());
         ends_well(server).await;
     });
 }

@@ -23,17 +23,17 @@ fn trace(boot: Boot) -> u8 {
     0
 }
 
-fn signal(pid: u32, number: i32) {
+pub(crate) fn signal(pid: u32, number: i32) {
     // SAFETY: sends a signal to a process of this test, which takes two integers.
     assert_eq!(unsafe { libc::kill(pid.cast_signed(), number) }, 0);
 }
 
 /// A guardian that is stopped until this is dropped.
-struct Stopped(u32);
+pub(crate) struct Stopped(u32);
 
 impl Stopped {
     /// Stops the guardian of a child, and waits until it has stopped.
-    fn guardian_of(child: u32) -> Self {
+    pub(crate) fn guardian_of(child: u32) -> Self {
         let guardian = ProcessInfo::of(child).expect("it runs").parent;
         signal(guardian, libc::SIGSTOP);
         let stopped = Self(guardian);

@@ -19,7 +19,7 @@ use tokio::sync::SetOnce;
 use triune_process::{FORK_SERVER, ForkServer, Process, Spec, StartError};
 use triune_scope::{FutureExt as _, Run, shield_unbounded};
 
-use super::{Launcher, greet};
+use super::{Launcher, greet, nesting};
 use crate::loan::Lent;
 use crate::pool::{Closing, PoolCore};
 use crate::setup::Setup;
@@ -163,6 +163,7 @@ async fn live(pool: &PoolCore, current: &Current, server: &Arc<Server>) {
 async fn start(pool: &PoolCore) -> Result<ForkServer, StartFailure> {
     // While it loads it does not hear of the end of its owner.
     let spec = Spec::new(FORK_SERVER, FORK_SERVER).stdio(pool.settings.stdio).orphan_grace(Duration::ZERO);
+    let spec = nesting::deeper(spec, FORK_SERVER).map_err(StartFailure::Failed)?;
     let (server, stream) = ForkServer::start(spec).await.map_err(StartFailure::Failed)?;
     let process = server.process();
     let greeted = async {

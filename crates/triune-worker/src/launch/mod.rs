@@ -6,10 +6,12 @@
 //! * `spawn`: this program, started again;
 //! * `fork_server`: a copy of a process that has loaded what all of them share;
 //! * `program`: another program, which says in its hello what it serves;
-//! * `greet`: handshake and set-up, the same for all.
+//! * `greet`: handshake and set-up, the same for all;
+//! * `nesting`: how deep pools may be nested.
 
 mod fork_server;
 mod greet;
+mod nesting;
 mod program;
 mod spawn;
 
@@ -67,7 +69,9 @@ pub(crate) async fn start(
         WorkerKind::Program(_) => None,
         _ => Setup::of(&pool.settings),
     };
-    let (process, stream) = pool.launcher.launch(pool, worker, spec(pool, worker, setup.is_some())).await?;
+    let spec = nesting::deeper(spec(pool, worker, setup.is_some()), &worker.name);
+    let spec = spec.map_err(StartFailure::Failed)?;
+    let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
     match greet(pool, worker, &process, stream, setup).await {
         Ok((link, targets, driver)) => Ok((Connection { process, link, targets }, driver)),
         Err(failure) => {

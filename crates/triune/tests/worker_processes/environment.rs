@@ -7,10 +7,10 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use triune::__private::RuntimeConfig;
 use triune::prelude::*;
-use triune::worker::{self, DeathCause, Output, set_state};
+use triune::worker::{self, DeathCause, Output, RunError, WorkerKind, Workers, set_state};
 use triune_testing::{LeakGuard, ProcessInfo};
 
-use super::support::{Gate, guarded, guarded_by_kind, pass, process_number, spin, workers};
+use super::support::{Gate, guarded, guarded_as, guarded_by_kind, pass, process_number, spin, workers};
 
 fn send(process: &ProcessInfo, signal: Signal) {
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).expect("a process number");
@@ -139,13 +139,49 @@ fn within() -> Result<(u32, u32)> {
 // trio-parallel 92: triune allows it. The inner pool ends with the runtime that the job has made, and all of it with the worker.
 #[test]
 fn a_job_may_have_workers_of_its_own() {
-    guarded("within", async || {
+    guarded_by_kind("within", async || {
         let (outer, inner) = worker::run(within::with()).await?;
         assert!(outer != inner && inner != std::process::id());
         assert!(ProcessInfo::of(inner).is_none(), "it ended with its pool");
         assert_eq!(worker::run(within::with()).await?.0, outer, "as often as one likes");
         Ok(())
     });
+}
+
+/// Has a pool of its own, whose job has a pool of its own, and so on: how many there are, and why there are no more.
+#[triune::job]
+fn deeper(forked: bool) -> Result<(u32, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let kind = if forked { WorkerKind::ForkServer } else { WorkerKind::Spawn };
+    let below = runtime.block_on(async {
+        let below =
+            worker::scope(Workers::new().kind(kind), async |pool| Ok(pool.run(deeper::with(forked)).await))
+                .await;
+        triune::Run::current().close().await;
+        below
+    });
+    match below? {
+        Ok((depth, why)) => Ok((depth + 1, why)),
+        Err(RunError::Start { error, .. }) => {
+            let why = std::error::Error::source(&error).map(ToString::to_string);
+            Ok((1, why.unwrap_or_default()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[test]
+fn pools_within_pools_have_a_bound_and_the_error_says_what_to_do() {
+    for kind in [WorkerKind::Spawn, WorkerKind::ForkServer] {
+        guarded_as(&kind, "deeper", async || {
+            for forked in [false, true] {
+                let (depth, why) = worker::run(deeper::with(forked)).await?;
+                assert_eq!(depth, 8, "{why}");
+                assert!(why.contains("within 8 others") && why.contains("outermost pool"), "{why}");
+            }
+            Ok(())
+        });
+    }
 }
 
 #[triune::job]

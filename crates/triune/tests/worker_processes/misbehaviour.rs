@@ -12,7 +12,8 @@ use super::support::{gone_soon, guarded_by_kind, process_number, workers};
 #[triune::job]
 fn misbehave(how: String) -> u32 {
     match how.as_str() {
-        "segfault" => raise(rustix::process::Signal::SEGV),
+        "segfault" => write_nowhere(),
+        "segfault by name" => raise(rustix::process::Signal::SEGV),
         "bus error" => raise(rustix::process::Signal::BUS),
         "illegal instruction" => raise(rustix::process::Signal::ILL),
         "terminate" => raise(rustix::process::Signal::TERM),
@@ -37,6 +38,15 @@ fn raise(signal: rustix::process::Signal) -> ! {
     }
 }
 
+/// Writes where nothing is mapped.
+fn write_nowhere() -> u32 {
+    let nowhere = std::ptr::without_provenance_mut::<u64>(64);
+    // SAFETY: it is not sound, and meant to be: the first page is mapped in no process, so the write has no other effect than
+    // the fault that ends this one.
+    unsafe { nowhere.write_volatile(1) };
+    0
+}
+
 fn deeper(depth: u64) -> u32 {
     let frame = std::hint::black_box([depth; 1024]);
     if depth == u64::MAX { 0 } else { deeper(depth + 1) + u32::try_from(frame[3]).unwrap_or(0) }
@@ -57,6 +67,7 @@ fn a_crash_is_told_as_what_it_was_and_the_pool_goes_on() {
         worker::scope(workers().limits(limits), async |pool| {
             for (how, cause, exit) in [
                 ("segfault", DeathCause::Signal, "killed by SIGSEGV"),
+                ("segfault by name", DeathCause::Signal, "killed by SIGSEGV"),
                 ("bus error", DeathCause::Signal, "killed by SIGBUS"),
                 ("illegal instruction", DeathCause::Signal, "killed by SIGILL"),
                 ("terminate", DeathCause::Signal, "killed by SIGTERM"),
@@ -141,6 +152,37 @@ fn a_job_that_closes_its_link_is_ended_and_the_error_says_so() {
             let cause = error.death_cause().expect("it died");
             assert!(matches!(cause, DeathCause::Exit | DeathCause::LinkClosed), "{error:?}");
             assert!(pool.run(process_number::with()).await? > 0, "the pool goes on");
+            Ok(())
+        })
+        .await
+    });
+}
+
+/// Closes everything but the standard streams, whoever owns it.
+#[triune::job]
+fn close_everything() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("there is /proc");
+    let numbers: Vec<RawFd> =
+        descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let foreign = numbers.into_iter().filter(|number| *number > 2);
+    // SAFETY: it is not sound, and meant to be: what is closed belongs to others, who find that out.
+    foreign.map(|number| unsafe { rustix::io::close(number) }).count()
+}
+
+#[test]
+fn a_job_that_closes_every_descriptor_loses_its_worker_and_nothing_else() {
+    guarded_by_kind("closed descriptors", async || {
+        worker::scope(workers().limits(worker::Limits::new().core_size(0)), async |pool| {
+            for _ in 0..3 {
+                let error = pool.run(close_everything::with()).await.expect_err("its answer has no way");
+                let cause = error.death_cause().expect("it died");
+                // The standard library ends a process that closes what somebody else has closed already.
+                assert!(
+                    matches!(cause, DeathCause::Exit | DeathCause::LinkClosed | DeathCause::Signal),
+                    "{error:?}"
+                );
+                assert!(pool.run(process_number::with()).await? > 0, "the pool goes on");
+            }
             Ok(())
         })
         .await
