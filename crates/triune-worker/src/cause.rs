@@ -7,6 +7,22 @@ use triune_process::{Exit, WorkerDied, signal_name};
 /// What ended the process of a job; see [`RunError::Died`](crate::RunError::Died).
 ///
 /// Signal, exit code and last words are in the [`WorkerDied`] beside it.
+///
+/// ```
+/// use triune_worker::{DeathCause, job, run};
+///
+/// fn leave(code: i32) {
+///     std::process::exit(code)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let error = run(job!(leave(3))).await.unwrap_err();
+/// assert_eq!(error.death_cause(), Some(DeathCause::Exit));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeathCause {

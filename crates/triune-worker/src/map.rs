@@ -115,6 +115,22 @@ where
     /// # Panics
     ///
     /// If the stream was polled already.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let mut roots = scope(Workers::new(), async |pool| {
+    ///     Ok(pool.map([1, 4, 9].map(|x| job!(u64::isqrt(x)))).unordered().in_flight(2).batch(1).collect().await?)
+    /// })
+    /// .await?;
+    /// roots.sort();
+    /// assert_eq!(roots, [1, 2, 3]);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn unordered(self) -> Self {
         self.with(Running::Unordered(FuturesUnordered::new()))
     }

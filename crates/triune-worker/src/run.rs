@@ -91,6 +91,22 @@ impl<O> Run<O> {
     /// Until the job has begun (while it waits for its place, or for a worker to start) it can still be cancelled. If the
     /// future is dropped, the job runs on all the same, its result is discarded, it keeps its place in the limit, and the
     /// end of the program waits for it, for as long as [`triune_scope::Run::close`] waits.
+    ///
+    /// ```
+    /// use triune_scope::{CancelScope, Outcome};
+    /// use triune_worker::{job, run};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let scope = CancelScope::new();
+    /// scope.cancel("too late");
+    /// let job = async { run(job!(u64::isqrt(9))).uncancellable().await };
+    /// assert!(!matches!(scope.run(job).await, Outcome::Done(Ok(_))), "it had not begun");
+    /// assert_eq!(run(job!(u64::isqrt(9))).uncancellable().await?, 3);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn uncancellable(self) -> Self {
         self.with(|request| request.policy = Policy::Finish)
     }

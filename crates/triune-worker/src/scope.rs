@@ -86,6 +86,33 @@ impl Pool {
     /// Ends the pool without waiting for anything: kills every worker, also those whose job is
     /// [`uncancellable`](Run::uncancellable). The jobs end with [`RunError::Closed`](crate::RunError::Closed), as do those
     /// that come later. The scope still returns only after all of them are reaped.
+    ///
+    /// ```
+    /// use triune_worker::{RunError, Workers, job, scope};
+    ///
+    /// fn forever() {
+    ///     loop {
+    ///         std::hint::spin_loop();
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let end = scope(Workers::new(), async |pool| {
+    ///     let (end, ()) = tokio::join!(pool.run(job!(forever())).uncancellable(), async {
+    ///         while pool.statistics().busy == 0 {
+    ///             tokio::task::yield_now().await;
+    ///         }
+    ///         pool.close_now();
+    ///     });
+    ///     Ok(end)
+    /// })
+    /// .await?;
+    /// assert!(matches!(end, Err(RunError::Closed { .. })));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn close_now(&self) {
         self.core.close(Closing::Now);
     }

@@ -3,6 +3,19 @@
 use crate::ambient;
 
 /// A count of the workers of a pool, by what they do.
+///
+/// ```
+/// use triune_worker::{job, run, statistics};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// run(job!(u64::isqrt(9))).await?;
+/// let now = statistics();
+/// assert_eq!((now.idle, now.busy, now.started), (1, 0, 1));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {

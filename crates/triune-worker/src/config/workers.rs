@@ -92,6 +92,27 @@ impl Workers {
     ///
     /// If it fails, panics or dies, or leaves a thread behind, the job that needed a worker fails with
     /// [`RunError::Init`](crate::RunError::Init), and the next one tries again with a new fork server.
+    ///
+    /// ```
+    /// use triune_worker::{WorkerKind, Workers, job, scope, set_state, with_state};
+    ///
+    /// fn load() {
+    ///     set_state((0..1000).collect::<Vec<u64>>());
+    /// }
+    ///
+    /// fn sum() -> u64 {
+    ///     with_state(|numbers: &mut Vec<u64>| numbers.iter().sum())
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let workers = Workers::new().kind(WorkerKind::ForkServer).preload(job!(load()));
+    /// let sum = scope(workers, async |pool| Ok(pool.run(job!(sum())).await?)).await?;
+    /// assert_eq!(sum, 499_500);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn preload<O>(mut self, job: Job<O>) -> Self {
         self.preload = Some(job.call);
         self
@@ -102,12 +123,58 @@ impl Workers {
     ///
     /// If it fails, panics, or dies, the job that needed the worker fails with [`RunError::Init`](crate::RunError::Init),
     /// and the next one tries again with a new worker.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope, set_state, with_state};
+    ///
+    /// fn begin(at: u32) {
+    ///     set_state(at);
+    /// }
+    ///
+    /// fn next() -> u32 {
+    ///     with_state(|count: &mut u32| {
+    ///         *count += 1;
+    ///         *count
+    ///     })
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let count = scope(Workers::new().init(job!(begin(10))), async |pool| {
+    ///     pool.run(job!(next())).await?;
+    ///     Ok(pool.run(job!(next())).await?)
+    /// })
+    /// .await?;
+    /// assert_eq!(count, 12);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn init<O>(mut self, job: Job<O>) -> Self {
         self.init = Some(job.call);
         self
     }
 
     /// Lets workers retire; see [`Retire`]. Said again it adds a reason.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, after_age, after_jobs, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let workers = Workers::new().retire(after_jobs(2) | after_age(std::time::Duration::from_secs(60)));
+    /// let retired = scope(workers, async |pool| {
+    ///     for number in 0..4 {
+    ///         pool.run(job!(u64::isqrt(number))).await?;
+    ///     }
+    ///     Ok(pool.statistics().retired)
+    /// })
+    /// .await?;
+    /// assert_eq!(retired, 2);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn retire(mut self, when: impl Into<Retire>) -> Self {
         self.retire = self.retire | when.into();
         self
@@ -115,6 +182,25 @@ impl Workers {
 
     /// Lets a worker go that had nothing to do for so long. Default: ten minutes. With zero every job gets a worker of
     /// its own; [`Duration::MAX`] is never.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let workers = Workers::new().idle_timeout(std::time::Duration::ZERO);
+    /// let started = scope(workers, async |pool| {
+    ///     for _ in 0..3 {
+    ///         pool.run(job!(u64::isqrt(9))).await?;
+    ///     }
+    ///     Ok(pool.statistics().started)
+    /// })
+    /// .await?;
+    /// assert_eq!(started, 3, "each job had a worker of its own");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -138,6 +224,23 @@ impl Workers {
     /// gone another is started, and the idle timeout spares them.
     ///
     /// Warm workers wait for jobs; how many jobs run at a time is up to the limiter.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// scope(Workers::new().warm(2), async |pool| {
+    ///     assert_eq!(pool.statistics().starting, 2, "there was no job yet");
+    ///     pool.run(job!(u64::isqrt(9))).await?;
+    ///     assert_eq!(pool.statistics().started, 2);
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn warm(mut self, workers: usize) -> Self {
         self.warm = workers;
         self
@@ -145,6 +248,23 @@ impl Workers {
 
     /// Limits the jobs of this pool by a limiter of its own, or by one that several pools share. Default:
     /// [`default_limiter`](crate::default_limiter).
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let one_at_a_time = triune_scope::sync::CapacityLimiter::new(1);
+    /// scope(Workers::new().limiter(&one_at_a_time), async |pool| {
+    ///     let roots = pool.map([1, 4, 9].map(|x| job!(u64::isqrt(x)))).collect().await?;
+    ///     assert_eq!((roots, pool.statistics().started), (vec![1, 2, 3], 1));
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn limiter(mut self, limiter: &CapacityLimiter) -> Self {
         self.limiter = Some(limiter.clone());
         self
@@ -152,6 +272,27 @@ impl Workers {
 
     /// Limits the memory of each worker, in bytes; see [`Limits::memory`], which this sets whatever [`limits`](Self::limits)
     /// says. A job that wants more dies with [`DeathCause::OutOfMemory`](crate::DeathCause::OutOfMemory).
+    ///
+    /// ```
+    /// use triune_worker::{DeathCause, Workers, job, scope};
+    ///
+    /// fn fill(bytes: usize) -> usize {
+    ///     vec![1_u8; bytes].iter().filter(|byte| **byte == 1).count()
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// scope(Workers::new().memory_max(64 << 20), async |pool| {
+    ///     let error = pool.run(job!(fill(256 << 20))).await.unwrap_err();
+    ///     assert_eq!(error.death_cause(), Some(DeathCause::OutOfMemory));
+    ///     assert_eq!(pool.run(job!(fill(1000))).await?, 1000, "in another worker");
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.memory_max = Some(bytes);
         self
