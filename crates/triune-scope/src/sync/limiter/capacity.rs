@@ -1,29 +1,20 @@
-//! [`CapacityLimiter`]: how many may do something at once, by name.
-//!
-//! # Invariants
-//!
-//! 1. Nobody waits while a token is available; what becomes available goes to the first in the queue.
-//! 2. A borrower has at most one token.
-//! 3. A loan has a number, so that a [`Token`] never gives back what somebody else borrowed under the same name.
+//! The limiter: who has a token, and who waits for one.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::error::Error as StdError;
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-use super::queue::{Key, Queue};
-use super::wait::{Source, Wait};
-use crate::error::Cancelled;
+use super::borrower::Borrower;
+use super::error::{AcquireError, NotBorrowed, TryAcquireError};
+use super::token::{Acquire, Token};
 use crate::lock::Mutex;
-use crate::task::{TaskId, current_task_id};
+use crate::sync::queue::Queue;
+use crate::sync::wait::Wait;
 
 /// Limits how many borrowers do something at once. A clone is the same limiter.
 ///
-/// Unlike a [`Semaphore`](super::Semaphore) it knows who borrows: a task cannot take two tokens (and so not wait for
+/// Unlike a [`Semaphore`](crate::sync::Semaphore) it knows who borrows: a task cannot take two tokens (and so not wait for
 /// itself), [`statistics`](Self::statistics) names the borrowers, and the total can be changed at any time.
 ///
 /// ```
@@ -45,95 +36,23 @@ use crate::task::{TaskId, current_task_id};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct CapacityLimiter(Arc<Mutex<State>>);
+pub struct CapacityLimiter(pub(super) Arc<Mutex<State>>);
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// `None` is no limit.
     total: Option<usize>,
     /// Who borrows, with the number of the loan.
-    loans: HashMap<Borrower, u64>,
+    pub(super) loans: HashMap<Borrower, u64>,
     next_loan: u64,
-    queue: Queue<Waiting>,
+    pub(super) queue: Queue<Waiting>,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    borrower: Borrower,
+pub(super) struct Waiting {
+    pub(super) borrower: Borrower,
     /// The number of the loan, once it is granted; none if the borrower got another one meanwhile.
-    loan: Option<u64>,
-}
-
-/// Who borrows a token: a task, a name, or nothing but itself.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> triune_scope::Result {
-/// use triune_scope::sync::{Borrower, CapacityLimiter};
-///
-/// let seats = CapacityLimiter::unlimited();
-/// let _ann = seats.acquire_for("Ann").await?;
-/// let _somebody = seats.acquire_for(Borrower::unique()).await?;
-/// assert!(seats.try_acquire_for("Ann").is_err(), "she has one");
-/// assert_eq!(seats.statistics().borrowers[0].to_string(), "Ann");
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Borrower(Who);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Who {
-    Task(TaskId),
-    Name(Cow<'static, str>),
-    Unique(u64),
-}
-
-impl Borrower {
-    /// The task that runs now; outside of every nursery, somebody new each time.
-    pub fn current() -> Self {
-        current_task_id().map_or_else(Self::unique, |id| Self(Who::Task(TaskId(id))))
-    }
-
-    /// Somebody who is nobody else.
-    pub fn unique() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(Who::Unique(NEXT.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    /// The task that borrows, if it is one.
-    pub fn task(&self) -> Option<TaskId> {
-        match self.0 {
-            Who::Task(id) => Some(id),
-            Who::Name(_) | Who::Unique(_) => None,
-        }
-    }
-}
-
-impl From<TaskId> for Borrower {
-    fn from(id: TaskId) -> Self {
-        Self(Who::Task(id))
-    }
-}
-
-impl From<&'static str> for Borrower {
-    fn from(name: &'static str) -> Self {
-        Self(Who::Name(name.into()))
-    }
-}
-
-impl From<String> for Borrower {
-    fn from(name: String) -> Self {
-        Self(Who::Name(name.into()))
-    }
-}
-
-impl fmt::Display for Borrower {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Who::Task(id) => write!(f, "task {id}"),
-            Who::Name(name) => f.write_str(name),
-            Who::Unique(number) => write!(f, "borrower {number}"),
-        }
-    }
+    pub(super) loan: Option<u64>,
 }
 
 /// What is known of a [`CapacityLimiter`].
@@ -336,7 +255,7 @@ impl CapacityLimiter {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn token(&self, borrower: Borrower, loan: u64) -> Token {
+    pub(super) fn token(&self, borrower: Borrower, loan: u64) -> Token {
         Token { limiter: self.clone(), borrower, loan, forgotten: false }
     }
 }
@@ -354,7 +273,7 @@ impl State {
     }
 
     /// Hands out what is free; the wakers are to be woken without the lock.
-    fn serve(&mut self) -> Vec<Waker> {
+    pub(super) fn serve(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while self.has_free() {
             let Some((waiting, waker)) = self.queue.grant() else { break };
@@ -370,159 +289,3 @@ impl State {
         wakers
     }
 }
-
-/// One token of a [`CapacityLimiter`]; given back when it is dropped.
-#[derive(Debug)]
-#[must_use = "the token is given back at once when it is dropped"]
-pub struct Token {
-    limiter: CapacityLimiter,
-    borrower: Borrower,
-    loan: u64,
-    forgotten: bool,
-}
-
-impl Token {
-    /// Keeps the token borrowed until [`CapacityLimiter::release_for`] gives it back. Returns for whom.
-    pub fn forget(mut self) -> Borrower {
-        self.forgotten = true;
-        self.borrower.clone()
-    }
-
-    /// Who borrows it.
-    pub fn borrower(&self) -> &Borrower {
-        &self.borrower
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        if self.forgotten {
-            return;
-        }
-        let mut state = self.limiter.0.lock();
-        if state.loans.get(&self.borrower) != Some(&self.loan) {
-            return;
-        }
-        state.loans.remove(&self.borrower);
-        let wakers = state.serve();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// The wait for a token; the borrower comes back if it has one already.
-struct Acquire<'a> {
-    limiter: &'a CapacityLimiter,
-    borrower: Borrower,
-}
-
-impl Acquire<'_> {
-    fn outcome(&self, waiting: Waiting) -> Result<Token, Borrower> {
-        match waiting.loan {
-            Some(loan) => Ok(self.limiter.token(waiting.borrower, loan)),
-            None => Err(waiting.borrower),
-        }
-    }
-}
-
-impl Source for Acquire<'_> {
-    type Output = Result<Token, Borrower>;
-
-    const NAME: &'static str = "CapacityLimiter::acquire";
-
-    fn begin(&mut self, waker: &Waker) -> Result<Self::Output, Key> {
-        match self.limiter.try_acquire_for(self.borrower.clone()) {
-            Ok(token) => return Ok(Ok(token)),
-            Err(TryAcquireError::AlreadyBorrowed(borrower)) => return Ok(Err(borrower)),
-            Err(TryAcquireError::WouldBlock) => {}
-        }
-        let mut state = self.limiter.0.lock();
-        let waiting = Waiting { borrower: self.borrower.clone(), loan: None };
-        let key = state.queue.push(waiting, waker.clone());
-        // A token may have come back since the first look.
-        let wakers = state.serve();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        Err(key)
-    }
-
-    fn take_granted(&mut self, key: Key, waker: &Waker) -> Result<Self::Output, Key> {
-        let taken = self.limiter.0.lock().queue.take_granted(key, waker);
-        taken.map(|left| self.outcome(left.waiter)).map_err(|(key, _old)| key)
-    }
-
-    fn withdraw(&mut self, key: Key) -> Option<Self::Output> {
-        let left = self.limiter.0.lock().queue.remove(key);
-        left.granted.then(|| self.outcome(left.waiter))
-    }
-}
-
-/// Why [`CapacityLimiter::acquire`] gave no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AcquireError {
-    /// The scope around it was cancelled before there was a token.
-    Cancelled(Cancelled),
-    /// The borrower has a token, and would wait for itself.
-    AlreadyBorrowed(Borrower),
-}
-
-impl fmt::Display for AcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled(_) => f.write_str("no token was acquired"),
-            Self::AlreadyBorrowed(borrower) => already_borrowed(borrower, f),
-        }
-    }
-}
-
-impl StdError for AcquireError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Cancelled(cancelled) => Some(cancelled),
-            Self::AlreadyBorrowed(_) => None,
-        }
-    }
-}
-
-/// Why [`CapacityLimiter::try_acquire`] gave no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TryAcquireError {
-    /// All tokens are borrowed.
-    WouldBlock,
-    /// The borrower has a token.
-    AlreadyBorrowed(Borrower),
-}
-
-impl fmt::Display for TryAcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WouldBlock => f.write_str("all tokens are borrowed; use `acquire` to wait for one"),
-            Self::AlreadyBorrowed(borrower) => already_borrowed(borrower, f),
-        }
-    }
-}
-
-impl StdError for TryAcquireError {}
-
-fn already_borrowed(borrower: &Borrower, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(
-        f,
-        "{borrower} has a token of this limiter already; drop it first, or acquire for another borrower"
-    )
-}
-
-/// Somebody gave back a token that it had not borrowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotBorrowed {
-    borrower: Borrower,
-}
-
-impl fmt::Display for NotBorrowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has no token of this limiter; release only what was acquired", self.borrower)
-    }
-}
-
-impl StdError for NotBorrowed {}
