@@ -14,6 +14,21 @@ async fn forever() {
     std::future::pending::<()>().await;
 }
 
+/// The scope has told nobody yet how to wake it.
+#[tokio::test(start_paused = true)]
+async fn a_grace_that_begins_in_the_first_poll_of_a_cancelled_scope_ends() {
+    let (scope, start) = (CancelScope::new(), tokio::time::Instant::now());
+    let grace = Duration::from_secs(3);
+    scope.cancel("before");
+    let held = scope.run(shield_unbounded(async {
+        scope.cancel_with_grace(grace, "closing");
+        forever().await;
+    }));
+    let ended = tokio::time::timeout(Duration::from_secs(5000), held).await.expect("the grace ends");
+    assert!(ended.is_cancelled());
+    assert_eq!(start.elapsed(), grace);
+}
+
 #[tokio::test]
 async fn a_foreign_await_is_dropped_and_its_destructor_sees_the_scope() {
     struct Canary<'a>(&'a Cell<bool>);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use triune_scope::{
-    Cause, ChildError, ChildErrorKind, FutureExt as _, Run, cancel_reason, nursery, shield_unbounded,
+    CancelScope, Cause, ChildError, ChildErrorKind, FutureExt as _, Run, cancel_reason, nursery,
+    shield_unbounded,
 };
 
 // Trio N35
@@ -34,6 +35,31 @@ async fn the_run_waits_for_the_parallel_children_of_a_dropped_nursery() {
     }
     Run::current().close().await;
     assert_eq!(cleaned.load(Ordering::Relaxed), 3);
+}
+
+/// The run waits for its child, not the scope around it.
+#[tokio::test]
+async fn a_dropped_nursery_holds_up_no_cancel() {
+    let (scope, over) = (CancelScope::new(), Arc::new(tokio::sync::Semaphore::new(0)));
+    let awaited = Arc::clone(&over);
+    let end = scope.run(async {
+        let mut open = Box::pin(nursery(async |n| {
+            n.spawn_task(async move {
+                drop(shield_unbounded(awaited.acquire()).await);
+                Ok(())
+            });
+            Ok(())
+        }));
+        assert!(futures_util::poll!(&mut open).is_pending());
+        tokio::task::yield_now().await;
+        drop(open);
+        scope.cancel("now");
+        std::future::pending::<()>().await;
+    });
+    let end = tokio::time::timeout(std::time::Duration::from_secs(20), end).await;
+    assert!(end.expect("nobody is held").is_cancelled());
+    over.add_permits(1);
+    Run::current().close().await;
 }
 
 #[tokio::test]

@@ -21,6 +21,33 @@ fn texts(error: &Error) -> Vec<String> {
     error.group().expect("a nursery fails with a group").iter().map(|m| m.error().to_string()).collect()
 }
 
+/// Nobody else wakes it: the handles are gone, and the service runs on.
+#[tokio::test]
+async fn the_end_of_the_last_parallel_child_ends_parallel_services() {
+    let (begun, over) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let (begins, ends) = (Arc::clone(&begun), Arc::clone(&over));
+    let open = nursery(async |n| {
+        drop(n.daemon_task("service", async { Ok(std::future::pending::<()>().cancellable().await?) }));
+        drop(n.spawn_task(async move {
+            begins.notify_one();
+            ends.notified().await;
+            Ok(())
+        }));
+        Ok(())
+    });
+    let main = nursery(async |n| {
+        let open = n.spawn_task(open);
+        begun.notified().await;
+        // It has nothing to do but wait for its children.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        over.notify_one();
+        open.await
+    });
+    tokio::time::timeout(Duration::from_secs(20), main).await.expect("the service is ended").unwrap();
+}
+
 #[tokio::test]
 async fn a_supervised_child_fails_alone_and_is_reported() {
     let survived = AtomicUsize::new(0);

@@ -95,6 +95,30 @@ async fn a_nursery_outside_of_a_main_task_is_in_the_tree_and_is_cancelled_with_t
 }
 
 #[tokio::test]
+async fn a_nursery_that_has_ended_is_shown_no_more_though_a_handle_is_kept() {
+    nursery(async |n| {
+        let keeper = n.spawn_named("keeper", async {
+            let mut kept = None;
+            nursery(async |n| {
+                kept = Some(n);
+                Ok(())
+            })
+            .named("over")
+            .await?;
+            parked().await?;
+            drop(kept);
+            Ok(())
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(find(&tree(), "keeper").nurseries.len(), 0);
+        keeper.cancel("seen");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn a_cancel_and_a_shield_are_shown() {
     nursery(async |n| {
         let (release, released) = tokio::sync::oneshot::channel::<()>();

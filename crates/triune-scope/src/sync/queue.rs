@@ -177,6 +177,24 @@ mod tests {
         assert_eq!(granted(&mut queue), [1, 3, 5]);
     }
 
+    /// A wait may be polled by another task than before.
+    #[test]
+    fn the_waker_of_the_last_poll_is_woken() {
+        /// With an address of its own.
+        struct Mark(#[expect(dead_code, reason = "only for its size")] u8);
+        impl std::task::Wake for Mark {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
+        let [first, last] = [1, 2].map(|number| Waker::from(std::sync::Arc::new(Mark(number))));
+        let mut queue = Queue::new();
+        let key = queue.push(0, first.clone());
+        assert!(queue.set_waker(&key, &last).is_some_and(|old| old.will_wake(&first)));
+        assert!(queue.set_waker(&key, &last).is_none(), "it is the same");
+        let woken = queue.grant().map(|(_, waker)| waker);
+        assert!(woken.is_some_and(|waker| waker.will_wake(&last)));
+        drop(queue.remove(key));
+    }
+
     #[test]
     fn an_empty_queue_keeps_little_memory() {
         let mut queue = Queue::new();

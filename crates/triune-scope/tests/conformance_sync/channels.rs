@@ -416,3 +416,26 @@ async fn a_value_that_was_taken_before_the_cancel_is_sent() {
     scope.cancel("too late");
     assert_eq!(waiting.await.done(), Some(Ok(())));
 }
+
+#[tokio::test]
+async fn a_value_that_comes_back_from_a_dropped_wait_is_the_first_again() {
+    let (sender, receiver) = channel(2);
+    let mut waiting = Box::pin(receiver.recv());
+    assert!(poll!(&mut waiting).is_pending());
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    drop(waiting);
+    assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(1), Ok(2)));
+}
+
+#[tokio::test]
+async fn a_value_that_comes_back_to_no_receiver_is_dropped() {
+    let (sender, receiver) = channel(2);
+    let value = Arc::new(());
+    let mut waiting = Box::pin(receiver.recv());
+    assert!(poll!(&mut waiting).is_pending());
+    sender.try_send(Arc::clone(&value)).unwrap();
+    receiver.close();
+    drop(waiting);
+    assert_eq!((Arc::strong_count(&value), sender.statistics().open_receivers), (1, 0));
+}
