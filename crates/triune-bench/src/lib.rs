@@ -152,7 +152,7 @@ impl<B: Borrow<Bench>> OpenActor<B> {
     #[must_use]
     pub fn configured<C>(bench: B, configure: C) -> Self
     where
-        C: FnOnce(ActorBuilder<'static>) -> ActorBuilder<'static> + Send + 'static,
+        C: FnOnce(ActorBuilder<Nursery<'static>>) -> ActorBuilder<Nursery<'static>> + Send + 'static,
     {
         let (ready, portal) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
