@@ -75,6 +75,37 @@ async fn a_wake_between_two_polls_wakes_the_task() {
     assert_eq!(work.now_or_never(), Some(Ok(7)));
 }
 
+#[tokio::test]
+async fn only_the_half_that_was_woken_is_polled() {
+    let ((link, mut driver), _other) = pair().await;
+    let (polls, wakers) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
+    let work = poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::SeqCst);
+        wakers.lock().unwrap().push(cx.waker().clone());
+        Poll::<()>::Pending
+    });
+    let work = driver.drive_beside(work, unexpected);
+    pin_mut!(work);
+    let count = Arc::new(Count::default());
+    let waker = waker_ref(&count);
+    let mut cx = Context::from_waker(&waker);
+    assert!(work.as_mut().poll(&mut cx).is_pending());
+    assert_eq!((polls.load(Ordering::SeqCst), count.take()), (1, 0));
+    // Something to write for the link; the work has nothing to do with it.
+    let (_one, _two) = (link.call(0, b"one".to_vec()), link.call(0, b"two".to_vec()));
+    assert_eq!(count.take(), 1);
+    assert!(work.as_mut().poll(&mut cx).is_pending());
+    assert_eq!((polls.load(Ordering::SeqCst), count.take()), (1, 0));
+    // Nobody says for whom this is.
+    assert!(work.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(polls.load(Ordering::SeqCst), 2);
+    let waker = wakers.lock().unwrap().pop().unwrap();
+    waker.wake();
+    assert_eq!(count.take(), 1);
+    assert!(work.as_mut().poll(&mut cx).is_pending());
+    assert_eq!((polls.load(Ordering::SeqCst), count.take()), (3, 0));
+}
+
 /// Work that always wakes itself gives way after some rounds, and the task is woken once.
 #[tokio::test]
 async fn restless_work_gives_way() {
