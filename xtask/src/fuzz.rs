@@ -41,7 +41,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result {
     )?;
     for target in TARGETS.iter().filter(|target| wanted.is_none_or(|name| name == **target)) {
         let time = format!("-max_total_time={seconds}");
-        // Without a sanitizer: there is no unsafe code to sanitize, and a stable compiler has none.
+        // Without a sanitizer: there is no unsafe code to sanitize but a read into spare room, and a stable compiler has none.
         let run = ["fuzz", "run", "--sanitizer", "none", target, "--", &time, ALLOCATION, MEMORY, HANGS];
         // The coverage that guides the engine is a flag which a stable compiler takes only so.
         show_and_run(root, &Command::cargo(&run).env("RUSTC_BOOTSTRAP", "1"))?;

@@ -18,19 +18,17 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::UnixStream;
 use triune_wire::{FRAME_MAX, FrameDecoder, Header, Kind, Report, ReportKind};
 
 use crate::heartbeat::{Beat, Pulse};
 use crate::mux::{Chunk, Shared, Wakes};
-use crate::socket::{self, Received};
+use crate::socket::{self, Received, Socket};
 use crate::{Config, LinkEnd, ProtocolError};
 
 /// Room that is made for a read, in bytes.
@@ -49,7 +47,7 @@ const SLICES: usize = 64;
 #[must_use = "nothing happens on the link unless its driver is polled"]
 pub struct Driver {
     shared: Arc<Shared>,
-    stream: UnixStream,
+    socket: Socket,
     decoder: FrameDecoder,
     buffer: BytesMut,
     /// Bytes of the handshake's buffer are not decoded yet.
@@ -81,10 +79,10 @@ pub struct Driver {
 type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, stream: UnixStream, buffer: BytesMut, config: &Config) -> Driver {
+    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, buffer: BytesMut, config: &Config) -> Driver {
         Driver {
             shared,
-            stream,
+            socket,
             decoder: FrameDecoder::new(),
             undecoded: !buffer.is_empty(),
             buffer,
@@ -146,7 +144,7 @@ impl Driver {
         let mut piece = [0];
         // What it has said in the meantime shows that it has read something.
         self.left_unread |=
-            matches!(rustix::io::read(&self.stream, &mut piece), Err(rustix::io::Errno::CONNRESET));
+            matches!(rustix::io::read(self.socket.stream(), &mut piece), Err(rustix::io::Errno::CONNRESET));
     }
 
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
@@ -224,7 +222,7 @@ impl Driver {
             && let Some(passed) = descriptor.take()
         {
             let bytes = self.batch.front().and_then(|chunk| chunk.rest().next()).unwrap_or_default();
-            let sent = socket::poll_send(&self.stream, bytes, passed.as_fd(), cx);
+            let sent = self.socket.poll_send(bytes, passed.as_fd(), cx);
             if sent.is_pending()
                 && let Some(chunk) = self.batch.front_mut()
             {
@@ -239,7 +237,7 @@ impl Driver {
             *slice = IoSlice::new(part);
             count += 1;
         }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count])
+        self.socket.poll_write(&slices[..count], cx)
     }
 
     /// Nothing can be read or written now: looks once more before parking, and asks after the other side.
@@ -249,7 +247,7 @@ impl Driver {
             // What has just come in is somebody's answer: that one first.
             if self.read_in_turn == 0 {
                 self.piece.resize(READ, 0);
-                match socket::receive(&self.stream, &mut self.piece) {
+                match socket::receive(self.socket.stream(), &mut self.piece) {
                     Err(error) if is_temporary(&error) => {}
                     received => return Poll::Ready(self.after_receive(received)),
                 }
@@ -284,7 +282,7 @@ impl Driver {
         let rest =
             self.goodbye.get_or_insert_with(|| io::Cursor::new(Header::new(Kind::Goodbye, 0).to_bytes()));
         while rest.has_remaining() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest.chunk())) {
+            match ready!(self.socket.poll_write(&[IoSlice::new(rest.chunk())], cx)) {
                 Ok(n) => rest.advance(n),
                 Err(error) => return Poll::Ready(self.write_failed(error)),
             }
@@ -304,7 +302,7 @@ impl Driver {
             self.buffer.reserve(self.room);
         }
         let room = self.buffer.capacity() - self.buffer.len();
-        let read = ready!(pin!(self.stream.read_buf(&mut self.buffer)).poll(cx));
+        let read = ready!(self.socket.poll_read(&mut self.buffer, cx));
         if let Ok(n) = read {
             self.room = if n == room { READ_MUCH } else { READ };
         }
@@ -314,7 +312,7 @@ impl Driver {
     /// Reads once, and the descriptors that come with it.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.piece.resize(READ, 0);
-        let received = ready!(socket::poll_receive(&self.stream, &mut self.piece, cx));
+        let received = ready!(self.socket.poll_receive(&mut self.piece, cx));
         Poll::Ready(self.after_receive(received))
     }
 
@@ -373,18 +371,14 @@ impl Driver {
     fn write_failed(&mut self, error: io::Error) -> LinkEnd {
         self.left_unread = true;
         loop {
-            // Not through tokio: its view of the socket may be older than the end of the other side.
-            let mut piece = vec![0; READ];
-            let read = rustix::io::read(&self.stream, &mut piece[..]);
-            if let Ok(n) = read {
-                self.buffer.extend_from_slice(&piece[..n]);
-            }
-            match read {
-                Err(rustix::io::Errno::INTR) => {}
+            // Not through the runtime: its view of the socket may be older than the end of the other side.
+            self.buffer.reserve(READ);
+            match socket::read(self.socket.stream(), &mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It lives, but has shut down its reading half: no answer can be hoped for.
-                Err(rustix::io::Errno::AGAIN) => return LinkEnd::Io(Arc::new(error)),
+                Err(none) if none.kind() == io::ErrorKind::WouldBlock => return LinkEnd::Io(Arc::new(error)),
                 read => {
-                    if let Err(end) = self.after_read(read.map_err(io::Error::from)) {
+                    if let Err(end) = self.after_read(read) {
                         return end;
                     }
                 }
@@ -401,7 +395,7 @@ impl Driver {
         let body = Report::new(ReportKind::Protocol, error.to_string()).to_bytes(FRAME_MAX);
         let mut frame = BytesMut::with_capacity(triune_wire::HEADER_LEN + body.len());
         Header::new(Kind::Goodbye, 0).frame(&body, &mut frame);
-        if let Err(error) = self.stream.try_write(&frame) {
+        if let Err(error) = socket::write(self.socket.stream(), &[IoSlice::new(&frame)]) {
             tracing::debug!(%error, "the peer could not be told what it did wrong");
         }
     }

@@ -2,15 +2,18 @@
 //!
 //! Both sides send their HELLO before they judge the other's, so that a mismatch is told on both.
 
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use rustix::net::sockopt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use triune_wire::{FrameDecoder, HEADER_LEN, Header, Hello, Kind, Report};
 
 use crate::mux::Shared;
+use crate::socket::Socket;
 use crate::{Config, ConnectError, Driver, Incoming, Link};
 
 /// Bytes that the socket may hold in each direction, where the system permits. Fewer sleeps for large
@@ -31,40 +34,48 @@ const SOCKET_BUFFER: usize = 1024 * 1024;
 pub async fn connect(stream: UnixStream, config: Config) -> Result<(Link, Driver, Incoming), ConnectError> {
     prepare(&stream);
     stream.set_nonblocking(true)?;
-    let mut stream = tokio::net::UnixStream::from_std(stream)?;
-    let hello = frame(&config.hello)?;
+    let mut socket = Socket::new(Arc::new(stream))?;
+    let mut hello = frame(&config.hello)?;
     let mut buffer = BytesMut::with_capacity(4 * 1024);
-    let (mut reader, mut writer) = stream.split();
-    let exchange = async {
-        let send = async {
-            match writer.write_all(&hello).await {
-                // It may have refused us and gone; what it said tells more than the broken pipe.
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-                other => other.map_err(ConnectError::from),
-            }
-        };
-        let receive = async {
-            let mut decoder = FrameDecoder::new();
-            loop {
-                if let Some(body) = decode(&mut decoder, &mut buffer)? {
-                    return Ok(body);
-                }
-                if reader.read_buf(&mut buffer).await? == 0 {
-                    return Err(ended(&buffer));
+    let mut decoder = FrameDecoder::new();
+    let mut theirs = None;
+    let exchange = poll_fn(|cx| {
+        // Both at a time: two long HELLOs need not fit into the socket.
+        let sent = poll_send(&mut socket, &mut hello, cx)?;
+        while theirs.is_none() {
+            theirs = decode(&mut decoder, &mut buffer)?;
+            if theirs.is_none() {
+                buffer.reserve(HEADER_LEN);
+                if ready!(socket.poll_read(&mut buffer, cx))? == 0 {
+                    return Poll::Ready(Err(ended(&buffer)));
                 }
             }
-        };
-        tokio::try_join!(send, receive).map(|((), body)| body)
-    };
+        }
+        ready!(sent);
+        Poll::Ready(theirs.take().ok_or(ConnectError::Closed))
+    });
     let after = config.handshake_timeout;
     let body = match tokio::time::timeout(after, exchange).await {
-        Ok(result) => result?,
+        Ok(theirs) => theirs?,
         Err(_) => return Err(ConnectError::Timeout { after }),
     };
     let peer = config.hello.accept(&body).map_err(ConnectError::Hello)?;
     let shared = Arc::new(Shared::new(&config.hello, peer, config.queue_bytes));
-    let driver = Driver::new(Arc::clone(&shared), stream, buffer, &config);
+    let driver = Driver::new(Arc::clone(&shared), socket, buffer, &config);
     Ok((Link::new(Arc::clone(&shared)), driver, Incoming::new(shared)))
+}
+
+/// Sends what is left of our HELLO.
+fn poll_send(socket: &mut Socket, hello: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while hello.has_remaining() {
+        match ready!(socket.poll_write(&[IoSlice::new(hello)], cx)) {
+            Ok(n) => hello.advance(n),
+            // It may have refused us and gone; what it said tells more than the broken pipe.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => hello.clear(),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 /// Makes the socket roomy; a system that refuses is slower, not wrong.
