@@ -29,6 +29,7 @@ use triune_wire::{FRAME_MAX, FrameDecoder, Header, Kind, Report, ReportKind};
 use crate::heartbeat::{Beat, Pulse};
 use crate::mux::{Chunk, Shared, Wakes};
 use crate::socket::{self, Received, Socket};
+use crate::writer::{Writing, is_temporary, with_slices};
 use crate::{Config, LinkEnd, ProtocolError};
 
 /// Room that is made for a read, in bytes.
@@ -40,8 +41,6 @@ const READ_MUCH: usize = 4 * READ;
 const TURN: usize = READ_MUCH;
 /// The read buffer is renewed when less room than this is left, in bytes.
 const READ_LEAST: usize = 8 * 1024;
-/// How many buffers go into one write at most.
-const SLICES: usize = 64;
 
 /// Moves the bytes of a link. Nothing happens on the link unless it is polled; dropping it ends the link.
 #[must_use = "nothing happens on the link unless its driver is polled"]
@@ -56,7 +55,6 @@ pub struct Driver {
     room: usize,
     /// Bytes that were read since the driver was polled.
     read_in_turn: usize,
-    batch: VecDeque<Chunk>,
     /// Kept for its memory.
     wakes: Wakes,
     /// GOODBYE is being written.
@@ -80,6 +78,7 @@ type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, socket: Socket, buffer: BytesMut, config: &Config) -> Driver {
+        shared.writer.lock().socket = Some(Arc::clone(socket.stream()));
         Driver {
             shared,
             socket,
@@ -88,7 +87,6 @@ impl Driver {
             buffer,
             room: READ,
             read_in_turn: 0,
-            batch: VecDeque::new(),
             wakes: Wakes::default(),
             goodbye: None,
             ended: None,
@@ -109,7 +107,7 @@ impl Driver {
     /// side sees its end too.
     pub async fn run(mut self) -> LinkEnd {
         let end = self.drive().await;
-        self.shared.update(|state, wakes| state.end_link(end.clone(), wakes));
+        self.shared.end(end.clone());
         // Somebody else may have been first.
         self.shared.lock().end.clone().unwrap_or(end)
     }
@@ -183,61 +181,49 @@ impl Driver {
 
     /// Writes as much as the socket takes. Ready only at the end of the link.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        let mut written = 0;
         loop {
-            let goodbye = {
-                let mut state = self.shared.lock();
-                if written > 0 {
-                    state.wrote(&mut self.batch, written, &mut self.wakes);
-                }
-                if let Some(end) = &state.end {
-                    return Poll::Ready(end.clone());
-                }
-                state.take_output(&mut self.batch, cx.waker(), &mut self.wakes);
-                // Before any read, and so before the one that finds the descriptor: the other side sends it when
-                // it has been told, by us, that it is awaited.
-                self.expects_introduction = self.accepts_introductions || state.expects_introduction();
-                state.goodbye
-            };
+            let step = self.poll_write_once(cx);
             self.wakes.run();
-            if self.batch.is_empty() {
-                if goodbye {
-                    return self.poll_goodbye(cx);
-                }
-                return Poll::Pending;
-            }
-            match ready!(self.poll_write_batch(cx)) {
-                Ok(n) => {
-                    written = n;
-                    self.is_active();
-                }
-                Err(error) => return Poll::Ready(self.write_failed(error)),
+            match ready!(step) {
+                Step::Wrote => {}
+                Step::Idle => return Poll::Pending,
+                Step::Goodbye => return self.poll_goodbye(cx),
+                Step::End(end) => return Poll::Ready(end),
             }
         }
     }
 
-    /// Writes from the front of the batch. A descriptor goes with the first byte of its chunk, and alone.
-    fn poll_write_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let Some(Chunk { descriptor, .. }) = self.batch.front_mut()
-            && let Some(passed) = descriptor.take()
+    fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let mut writing = self.shared.writer.lock();
+        let Writing { batch, .. } = &mut *writing;
         {
-            let bytes = self.batch.front().and_then(|chunk| chunk.rest().next()).unwrap_or_default();
-            let sent = self.socket.poll_send(bytes, passed.as_fd(), cx);
-            if sent.is_pending()
-                && let Some(chunk) = self.batch.front_mut()
-            {
-                chunk.descriptor = Some(passed);
+            let mut state = self.shared.lock();
+            if let Some(end) = &state.end {
+                return Poll::Ready(Step::End(end.clone()));
             }
-            return sent;
+            state.take_output(batch, cx.waker(), &mut self.wakes);
+            // Before any read, and so before the one that finds the descriptor: the other side sends it when it has been told, by
+            // us, that it is awaited.
+            self.expects_introduction = self.accepts_introductions || state.expects_introduction();
+            if batch.is_empty() {
+                return Poll::Ready(if state.goodbye { Step::Goodbye } else { Step::Idle });
+            }
         }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        let parts = self.batch.iter().take_while(|chunk| chunk.descriptor.is_none()).flat_map(Chunk::rest);
-        for (slice, part) in slices.iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
-            count += 1;
-        }
-        self.socket.poll_write(&slices[..count], cx)
+        let written = match ready!(poll_write_batch(&mut self.socket, batch, cx)) {
+            Ok(written) => written,
+            Err(error) => {
+                drop(writing);
+                return Poll::Ready(Step::End(self.write_failed(error)));
+            }
+        };
+        let is_done = {
+            let mut state = self.shared.lock();
+            state.wrote(batch, written, &mut self.wakes);
+            batch.is_empty() && !state.has_output()
+        };
+        drop(writing);
+        self.is_active();
+        Poll::Ready(if is_done { Step::Idle } else { Step::Wrote })
     }
 
     /// Nothing can be read or written now: looks once more before parking, and asks after the other side.
@@ -389,7 +375,8 @@ impl Driver {
     /// Tells the other side what it did wrong, if that is possible right now.
     fn accuse(&mut self, error: &ProtocolError) {
         // In the middle of a frame it would not be understood.
-        if self.goodbye.is_some() || self.batch.front().is_some_and(Chunk::is_started) {
+        let is_in_a_frame = self.shared.writer.lock().batch.front().is_some_and(Chunk::is_started);
+        if self.goodbye.is_some() || is_in_a_frame {
             return;
         }
         let body = Report::new(ReportKind::Protocol, error.to_string()).to_bytes(FRAME_MAX);
@@ -409,14 +396,40 @@ fn let_others_run(cx: &mut Context<'_>) {
     }
 }
 
-fn is_temporary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+/// What came of a look at what is to be written.
+enum Step {
+    Wrote,
+    /// There is nothing, and the waker is where whoever queues something finds it.
+    Idle,
+    /// There is nothing, and GOODBYE was asked for.
+    Goodbye,
+    End(LinkEnd),
+}
+
+/// Writes from the front of the batch. A descriptor goes with the first byte of its chunk, and alone.
+fn poll_write_batch(
+    socket: &mut Socket,
+    batch: &mut VecDeque<Chunk>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let Some(passed) = batch.front_mut().and_then(|chunk| chunk.descriptor.take()) else {
+        return with_slices(batch, |slices| socket.poll_write(slices, cx));
+    };
+    let bytes = batch.front().and_then(|chunk| chunk.rest().next()).unwrap_or_default();
+    let sent = socket.poll_send(bytes, passed.as_fd(), cx);
+    if sent.is_pending()
+        && let Some(chunk) = batch.front_mut()
+    {
+        chunk.descriptor = Some(passed);
+    }
+    sent
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         let end = self.ended.take().unwrap_or(LinkEnd::Closed);
-        self.shared.update(|state, wakes| state.end_link(end, wakes));
+        self.shared.end(end);
+        self.shared.close_socket();
     }
 }
 

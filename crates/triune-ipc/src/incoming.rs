@@ -130,7 +130,7 @@ impl Responder {
     pub fn reply(mut self, value: impl Into<Message>) {
         let value = value.into();
         self.answered = true;
-        self.shared.update(|state, wakes| state.answer(self.id, Ok(value), wakes));
+        self.shared.update_now(|state, wakes| state.answer(self.id, Ok(value), wakes));
     }
 
     /// Answers with a failure.

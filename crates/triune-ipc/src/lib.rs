@@ -64,6 +64,7 @@ mod link;
 mod mux;
 mod socket;
 mod typed;
+mod writer;
 
 pub use call::PendingCall;
 pub use config::{Config, Heartbeat};

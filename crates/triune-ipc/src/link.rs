@@ -22,6 +22,11 @@ impl Link {
         Link { shared }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Calls a target of the other side. The request is queued at once; if the other side has as many
     /// requests as it accepts, or too much is queued already, it waits for its turn.
     ///
@@ -36,7 +41,7 @@ impl Link {
     }
 
     fn request(&self, target: u32, args: Message, options: CallOptions, is_dialog: bool) -> usize {
-        self.shared.update(|state, _| state.request(Asked { target, args, options, is_dialog }))
+        self.shared.update_now(|state, _| state.request(Asked { target, args, options, is_dialog }))
     }
 
     /// Opens a dialog with a target of the other side: items both ways, then one result. It counts as one
@@ -107,7 +112,7 @@ impl Link {
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
     /// ignored. Nothing that is queued is written any more.
     pub fn close(&self, end: LinkEnd) {
-        self.shared.update(|state, wakes| state.end_link(end, wakes));
+        self.shared.end(end);
     }
 
     /// What the other side said about itself.

@@ -2,7 +2,7 @@
 //!
 //! A pure state machine: user handles and the driver change it under the lock of [`Shared`], frames go in
 //! and come out, and the wakers to wake are collected and woken after the lock is free. It does no I/O and
-//! never waits.
+//! never waits. Beside it, [`Shared`] holds the writing end of the socket, which has a lock of its own.
 //!
 //! Invariants:
 //! 1. The lock is never held over an await, nor while a waker is woken or dropped.
@@ -29,6 +29,6 @@ pub(crate) use batch::Batch;
 pub(crate) use callee::{Arrival, Arrived};
 pub(crate) use caller::Asked;
 pub(crate) use chunk::Chunk;
-pub(crate) use state::Shared;
+pub(crate) use state::{Shared, State};
 pub(crate) use stream::StreamKey;
 pub(crate) use wake::Wakes;

@@ -17,14 +17,19 @@ use super::outgoing::{Lane, Outgoing, body};
 use super::partial::Partials;
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
+use crate::writer::Writer;
 use crate::{Introduction, LinkEnd, ProtocolError};
 
 /// How many PINGs may wait for their PONG to be written.
 const MAX_PONGS: usize = 16;
 
+/// A frame that is written by the one who makes it is at most so long, in bytes: longer ones cost more than a wake.
+const LONE: usize = 4 * 1024;
+
 /// What all handles of a link share.
 pub(crate) struct Shared {
     state: Mutex<State>,
+    pub(crate) writer: Writer,
     pub(crate) peer: Hello,
     pub(crate) news: News,
 }
@@ -33,7 +38,7 @@ impl Shared {
     pub(crate) fn new(this: &Hello, peer: Hello, queue_bytes: usize) -> Shared {
         let state = State::new(this.limits, peer.limits, queue_bytes);
         let news = state.news.clone();
-        Shared { state: Mutex::new(state), peer, news }
+        Shared { state: Mutex::new(state), writer: Writer::default(), peer, news }
     }
 
     /// Only the driver locks without [`update`](Shared::update): it need not wake itself.
@@ -48,9 +53,7 @@ impl Shared {
         let result = {
             let mut state = self.lock();
             let result = change(&mut state, &mut wakes);
-            if state.has_output() {
-                wakes.wake(state.driver.take());
-            }
+            state.call_driver(&mut wakes);
             result
         };
         wakes.run();
@@ -145,8 +148,36 @@ impl State {
         }
     }
 
+    /// Wakes the driver if there is something for it to do.
+    pub(crate) fn call_driver(&mut self, wakes: &mut Wakes) {
+        if self.has_output() {
+            wakes.wake(self.driver.take());
+        }
+    }
+
+    pub(crate) const fn driver_waker(&mut self) -> Option<Waker> {
+        self.driver.take()
+    }
+
+    /// Whether the driver has nothing to do and waits for it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.driver.is_some() && self.out.queued() == 0 && !self.has_output()
+    }
+
+    /// Whether there is nothing to do but to write one short frame, and no more of them are to be expected soon.
+    pub(crate) fn has_lone_frame(&self) -> bool {
+        (1..=LONE).contains(&self.out.queued())
+            && self.flights.len() + self.served.len() <= 1
+            && self.end.is_none()
+            && !self.goodbye
+            // The driver must know of it before the other side does.
+            && !self.expects_introduction()
+            && self.credits_due.is_empty()
+            && self.pongs.is_empty()
+    }
+
     /// Whether the driver has something to do.
-    fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         self.end.is_some()
             || self.goodbye
             || !self.out.is_empty()
@@ -168,8 +199,13 @@ impl State {
                 self.out.push(Lane::Control, Header::new(Kind::Pong, id), &[], Message::default());
             }
         }
-        self.out.take(batch);
+        self.take_frames(batch);
         register(&mut self.driver, waker, wakes);
+    }
+
+    /// Whoever writes takes the frames that are queued.
+    pub(crate) fn take_frames(&mut self, batch: &mut VecDeque<Chunk>) {
+        self.out.take(batch);
     }
 
     /// The driver has written this much of its batch.
