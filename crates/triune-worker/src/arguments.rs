@@ -12,9 +12,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::BufMut as _;
 use triune_scope::blocking;
-use triune_wire::{EncodeError, Message};
+use triune_wire::{EncodeError, Message, Output};
 
 use crate::call::Argument;
 use crate::format::Format;
@@ -58,6 +57,19 @@ impl Encoded {
     fn by(encode: impl FnOnce() -> Result<Message, EncodeError>) -> Self {
         let (bytes, kept) = shared::keeping(encode);
         Self { bytes, kept }
+    }
+}
+
+/// At most [`INLINE`] bytes.
+struct Bounded(Vec<u8>);
+
+impl Output for Bounded {
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        let fits = INLINE - self.0.len() >= bytes.len();
+        if fits {
+            self.0.extend_from_slice(bytes);
+        }
+        fits
     }
 }
 
@@ -120,9 +132,9 @@ impl<A: Argument> Hold for Held<A> {
         }
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         let encoded = Encoded::by(|| {
-            let mut bytes = Vec::new();
+            let mut bytes = Bounded(Vec::with_capacity(128));
             let arguments = value.as_ref().expect("it is taken only when it is large");
-            format.encode(arguments, &mut (&mut bytes).limit(INLINE)).map(|()| bytes.into())
+            format.encode(arguments, &mut bytes).map(|()| bytes.0.into())
         });
         if encoded.bytes.is_ok() {
             return Some(encoded);

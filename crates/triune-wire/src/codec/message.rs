@@ -61,6 +61,12 @@ impl From<Vec<u8>> for Message {
 pub trait Output {
     /// Appends the bytes. False if there is no room for them, as in a fixed buffer.
     fn put(&mut self, bytes: &[u8]) -> bool;
+
+    /// Appends one byte, as a `Vec<u8>` without an attribute of its own is encoded. False if there is no room.
+    #[inline]
+    fn push(&mut self, byte: u8) -> bool {
+        self.put(&[byte])
+    }
 }
 
 impl<B: BufMut> Output for B {
@@ -114,6 +120,13 @@ impl Output for Rope<'_> {
                 self.parts.push(lent);
             }
         }
+        true
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) -> bool {
+        // Nobody lends so little.
+        self.open.push(byte);
         true
     }
 }

@@ -45,7 +45,7 @@ impl<O: Output> Flavor for Append<'_, O> {
     type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
+        if self.0.push(byte) { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
