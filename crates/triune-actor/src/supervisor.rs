@@ -10,7 +10,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -67,8 +67,9 @@ impl Supervisor {
     async fn watch(&self, driver: &mut Driver) -> Event {
         let mut exited = pin!(self.process.wait());
         let mut stopped = pin!(self.stopped());
-        let mut link = pin!(driver.drive());
-        std::future::poll_fn(|cx| {
+        let link_end = OnceLock::new();
+        // Beside the link, so that what it moves does not poll these two.
+        let watch = std::future::poll_fn(|cx| {
             // The link last: when the process dies, its end of the link goes first, and its status says more.
             if let Poll::Ready(reason) = stopped.as_mut().poll(cx) {
                 return Poll::Ready(Event::Stop(reason));
@@ -76,9 +77,10 @@ impl Supervisor {
             if let Poll::Ready(exit) = exited.as_mut().poll(cx) {
                 return Poll::Ready(Event::Exited(exit));
             }
-            link.as_mut().poll(cx).map(Event::LinkEnded)
-        })
-        .await
+            link_end.get().map_or(Poll::Pending, |end| Poll::Ready(Event::LinkEnded(LinkEnd::clone(end))))
+        });
+        let ended = |end| link_end.set(end).expect("a link ends once");
+        driver.drive_beside(watch, ended).await
     }
 
     /// A portal's cancel, or the end of the nursery in whatever way.

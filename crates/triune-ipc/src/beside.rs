@@ -28,7 +28,7 @@ const WORK: u8 = 0b100;
 
 impl Driver {
     /// Runs `work` to its end, and moves the link meanwhile, in the task of the caller: quicker than two tasks, because what one of them
-    /// does for the other costs no wake-up. If the link ends before, `on_end` is told how, and the work goes on.
+    /// does for the other costs no wake-up. If the link ends before, `on_end` is told how, and the work is polled and goes on.
     ///
     /// As after [`drive`](Driver::drive), the waits on the link stay pending at its end until the owner tells them by
     /// [`Link::close`](crate::Link::close), in `on_end` for instance, or drops the driver.
@@ -78,6 +78,7 @@ impl Driver {
                     && let Some(on_end) = on_end.take()
                 {
                     on_end(end);
+                    due |= WORK;
                 }
                 // What the link has read has woken the work.
                 due |= both.take(WORK);

@@ -139,6 +139,11 @@ impl Responder {
         self.shared.update(|state, wakes| state.answer(self.id, Err(report), wakes));
     }
 
+    /// The caller's cancel of the request, if it has come; see [`cancelled`](Responder::cancelled) for the wait.
+    pub fn cancel(&self) -> Option<CancelMessage> {
+        self.shared.lock().cancel_of(self.id)
+    }
+
     /// Waits until the caller cancels the request. When the link ends, that is a cancellation too, with
     /// the cause [`Peer`](triune_wire::CancelCause::Peer).
     pub const fn cancelled(&self) -> Cancelled<'_> {

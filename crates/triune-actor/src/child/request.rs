@@ -77,15 +77,27 @@ async fn run(
     loop {
         let step = {
             let mut cancelled = pin!(responder.cancelled());
+            let mut is_first = true;
             std::future::poll_fn(|cx| {
+                let is_first = std::mem::take(&mut is_first);
                 // First, so that the endpoint learns of the cancel by its scope and not by a failing item.
                 if !scope.cancel_called()
-                    && let Poll::Ready(message) = cancelled.as_mut().poll(cx)
+                    && let Some(message) = match is_first {
+                        true => responder.cancel(),
+                        false => ready(cancelled.as_mut().poll(cx)),
+                    }
                 {
                     scope.cancel(from_message(&message));
                 }
                 if let Poll::Ready(ended) = body.as_mut().poll(cx) {
                     return Poll::Ready(Step::Ended(ended));
+                }
+                // Only now, because most endpoints are done at once and then need no registration. The scope wakes.
+                if is_first
+                    && !scope.cancel_called()
+                    && let Poll::Ready(message) = cancelled.as_mut().poll(cx)
+                {
+                    scope.cancel(from_message(&message));
                 }
                 let Some(waiting) = &mut started else { return Poll::Pending };
                 match Pin::new(waiting).poll(cx) {
@@ -108,6 +120,13 @@ async fn run(
                 let _endpoint_gone = sent.send(responder.started(value));
             }
         }
+    }
+}
+
+fn ready<T>(polled: Poll<T>) -> Option<T> {
+    match polled {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

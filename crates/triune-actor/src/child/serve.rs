@@ -81,19 +81,23 @@ async fn accept_all(incoming: Incoming, root: CancelScope, parent: Parent) -> Re
 
 /// Gives each request a child of its own.
 async fn accept<'a>(n: Nursery<'a>, mut incoming: Incoming, root: CancelScope, parent: &'a Parent) -> Result {
-    while let Some(request) = primitive("requests", incoming.recv()).await? {
-        match request {
-            Request::Call(call) if call.target >= target::RESERVED => {
-                drop(n.spawn(meet::answer(&parent.link, call)));
+    // One wait for all of them, so that the scope is told of it once and not for each.
+    let requests = async {
+        while let Some(request) = incoming.recv().await {
+            match request {
+                Request::Call(call) if call.target >= target::RESERVED => {
+                    drop(n.spawn(meet::answer(&parent.link, call)));
+                }
+                Request::Call(call) => drop(n.spawn(request::call(call))),
+                Request::Open(dialog) => drop(n.spawn(request::dialog(dialog))),
+                Request::Introduction(introduction) => {
+                    n.daemon(meet::meet(n.clone(), introduction, parent.settings));
+                }
+                Request::Cancel(message) => root.cancel(from_message(&message)),
+                _ => tracing::warn!(actor = current_path(), "a request of an unknown kind was refused"),
             }
-            Request::Call(call) => drop(n.spawn(request::call(call))),
-            Request::Open(dialog) => drop(n.spawn(request::dialog(dialog))),
-            Request::Introduction(introduction) => {
-                n.daemon(meet::meet(n.clone(), introduction, parent.settings));
-            }
-            Request::Cancel(message) => root.cancel(from_message(&message)),
-            _ => tracing::warn!(actor = current_path(), "a request of an unknown kind was refused"),
         }
-    }
+    };
+    primitive("requests", requests).await?;
     Ok(())
 }

@@ -207,17 +207,20 @@ impl State {
         waker: &Waker,
         wakes: &mut Wakes,
     ) -> Poll<CancelMessage> {
-        let served = self.served.get_mut(&id);
-        if let Some(message) = served.as_ref().and_then(|served| served.cancel.clone()) {
+        if let Some(message) = self.cancel_of(id) {
             return Poll::Ready(message);
         }
-        if let Some(end) = &self.end {
-            return Poll::Ready(CancelMessage::new(CancelCause::Peer, end.to_string()));
-        }
-        if let Some(served) = served {
+        if let Some(served) = self.served.get_mut(&id) {
             served.cancel_waiters.register(key, waker, wakes);
         }
         Poll::Pending
+    }
+
+    /// Why a request of the other side is cancelled, if it is.
+    pub(crate) fn cancel_of(&self, id: u64) -> Option<CancelMessage> {
+        let message = self.served.get(&id).and_then(|served| served.cancel.clone());
+        let end = || self.end.as_ref().map(|end| CancelMessage::new(CancelCause::Peer, end.to_string()));
+        message.or_else(end)
     }
 
     pub(crate) fn forget_cancelled(&mut self, id: u64, key: u64, wakes: &mut Wakes) {
