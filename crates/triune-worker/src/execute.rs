@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use triune_ipc::CallEnd;
 use triune_scope::sync::{CapacityLimiter, Token};
-use triune_scope::{Cancelled, FutureExt, Timeout, checkpoint};
+use triune_scope::{Cancelled, Timeout, checkpoint};
 use triune_wire::{Message, Report, ReportKind};
 
 use crate::ambient;
@@ -127,7 +127,7 @@ async fn attempt(
     (arguments, kept): (&Message, &Kept),
     lease: Lease,
 ) -> Result<Attempt, RunError> {
-    let connected = match lease.connected().cancellable().await {
+    let connected = match lease.connected().await {
         Ok(connected) => connected.map_err(StartFailure::clone),
         Err(cancelled) => {
             lease.kill().await;

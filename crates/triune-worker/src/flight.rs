@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use triune_ipc::{CallEnd, PendingCall};
-use triune_scope::__primitive::owed;
-use triune_scope::{Cancelled, FutureExt, Run, shield_unbounded};
+use triune_scope::__primitive::{owed, primitive};
+use triune_scope::{Cancelled, Run, shield_unbounded};
 
 use crate::execute::Request;
 use crate::pool::{Lease, Policy};
@@ -64,7 +64,7 @@ impl Flight {
         let (call, policy) = (&mut self.call, self.policy);
         let answer = async {
             match policy {
-                Policy::Kill => call.cancellable().await,
+                Policy::Kill => primitive("job in a worker", call).await,
                 Policy::Finish => Ok(shield_unbounded(call).await),
             }
         };

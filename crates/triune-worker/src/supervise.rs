@@ -3,8 +3,10 @@
 //! A system task of the run. It alone decides that a worker has ended, so there is one order: the link is closed (every
 //! wait on it resolves), the place in the pool is given back, the end is announced.
 
+use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -78,18 +80,7 @@ async fn serve(
 ) -> End {
     let Connection { process, link, .. } = connection;
     let link_end = match driver {
-        Some(driver) => {
-            let mut drive = pin!(driver.drive());
-            let mut idle = pin!(watch_idle(pool, worker));
-            tokio::select! {
-                biased;
-                end = &mut drive => Some(end),
-                () = worker.doomed() => None,
-                // What it wrote before it died is in the socket: the last answer is not lost.
-                _exit = process.wait() => Some(timeout(DRAIN, drive).await.unwrap_or(LinkEnd::Eof)),
-                never = &mut idle => match never {},
-            }
-        }
+        Some(driver) => watch(pool, worker, process, driver).await,
         None => None,
     };
     if link_end.is_none() {
@@ -136,6 +127,37 @@ async fn serve(
     // Its callers know. Whoever waits for its end waits for what it has started, too.
     process.wait_gone().await;
     end
+}
+
+/// Moves the link until it has ended, or its process. `None` if that is killed.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+async fn watch(
+    pool: &PoolCore,
+    worker: &Worker,
+    process: &Process,
+    driver: &mut Driver,
+) -> Option<LinkEnd> {
+    let link_end = OnceLock::new();
+    // Beside the link, so that what it moves does not poll these.
+    let others = async {
+        tokio::select! {
+            biased;
+            () = poll_fn(|_| if link_end.get().is_some() { Poll::Ready(()) } else { Poll::Pending }) => false,
+            () = worker.doomed() => true,
+            _exit = process.wait() => false,
+            never = watch_idle(pool, worker) => match never {},
+        }
+    };
+    let is_killed = driver.drive_beside(others, |end| link_end.set(end).expect("a link ends once")).await;
+    match link_end.into_inner() {
+        None if is_killed => None,
+        // What it wrote before it died is in the socket: the last answer is not lost.
+        None => Some(timeout(DRAIN, driver.drive()).await.unwrap_or(LinkEnd::Eof)),
+        end => end,
+    }
 }
 
 /// Lets the worker go when it was idle for its timeout. Never ends.

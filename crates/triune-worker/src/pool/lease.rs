@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use triune_process::Phase;
 use triune_scope::sync::Token;
+use triune_scope::{Cancelled, FutureExt as _};
 
 use super::PoolCore;
 use crate::format::Format;
@@ -32,8 +33,15 @@ impl Lease {
     /// # Cancel safety
     ///
     /// Nothing is lost; the worker goes on starting.
-    pub(crate) async fn connected(&self) -> Result<&Connection, &StartFailure> {
-        self.worker.connected().await
+    ///
+    /// # Errors
+    ///
+    /// A cancel of the caller, unless the worker is up already.
+    pub(crate) async fn connected(&self) -> Result<Result<&Connection, &StartFailure>, Cancelled> {
+        match self.worker.connection() {
+            Some(connection) => Ok(Ok(connection)),
+            None => self.worker.connected().cancellable().await,
+        }
     }
 
     /// Lends the worker what the calls that come next refer to.

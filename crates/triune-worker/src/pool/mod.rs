@@ -89,15 +89,19 @@ impl PoolCore {
     /// Dropping the future gives up the place in the queue.
     pub(crate) async fn admit(&self, limiter: Option<&CapacityLimiter>) -> Result<Token, NotAdmitted> {
         let limiter = limiter.unwrap_or(&self.limiter);
+        if self.closed.get().is_some() {
+            return Err(NotAdmitted::Closed);
+        }
         tokio::select! {
+            // The place first: mostly there is one, and then nobody needs to be told of the end.
             biased;
-            () = async { *self.closed.wait().await } => Err(NotAdmitted::Closed),
             // Nobody in particular: one task may run several jobs at a time.
             token = limiter.acquire_for(Borrower::unique()) => match token {
                 Ok(token) => Ok(token),
                 Err(AcquireError::Cancelled(cancelled)) => Err(NotAdmitted::Cancelled(cancelled)),
                 Err(_) => unreachable!("a unique borrower has no token yet"),
             },
+            () = async { *self.closed.wait().await } => Err(NotAdmitted::Closed),
         }
     }
 
