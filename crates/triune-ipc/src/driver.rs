@@ -24,35 +24,28 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use triune_wire::{FRAME_MAX, FrameDecoder, Header, Kind, Report, ReportKind};
+use triune_wire::{FRAME_MAX, Header, Kind, Report, ReportKind};
 
 use crate::heartbeat::{Beat, Pulse};
+use crate::intake::Intake;
 use crate::mux::{Chunk, Shared, Wakes};
 use crate::socket::{self, Received, Socket};
 use crate::writer::{Writing, is_temporary, with_slices};
 use crate::{Config, LinkEnd, ProtocolError};
 
-/// Room that is made for a read, in bytes.
+/// Size of a read that takes descriptors, in bytes.
 const READ: usize = 64 * 1024;
-/// Room that is made for a read after one that found more than it had room for, in bytes. A frame of the largest
-/// kind does not fit into the small one, so a part of each would be moved.
-const READ_MUCH: usize = 4 * READ;
 /// After so many bytes, others have their turn before more is read.
-const TURN: usize = READ_MUCH;
-/// The read buffer is renewed when less room than this is left, in bytes.
-const READ_LEAST: usize = 8 * 1024;
+const TURN: usize = 4 * READ;
 
 /// Moves the bytes of a link. Nothing happens on the link unless it is polled; dropping it ends the link.
 #[must_use = "nothing happens on the link unless its driver is polled"]
 pub struct Driver {
     shared: Arc<Shared>,
     socket: Socket,
-    decoder: FrameDecoder,
-    buffer: BytesMut,
+    intake: Intake,
     /// Bytes of the handshake's buffer are not decoded yet.
     undecoded: bool,
-    /// Room to be made for the next reads.
-    room: usize,
     /// Bytes that were read since the driver was polled.
     read_in_turn: usize,
     /// Kept for its memory.
@@ -82,10 +75,8 @@ impl Driver {
         Driver {
             shared,
             socket,
-            decoder: FrameDecoder::new(),
             undecoded: !buffer.is_empty(),
-            buffer,
-            room: READ,
+            intake: Intake::new(buffer),
             read_in_turn: 0,
             wakes: Wakes::default(),
             goodbye: None,
@@ -284,14 +275,7 @@ impl Driver {
         if self.expects_introduction {
             return self.poll_receive(cx);
         }
-        if self.buffer.capacity() - self.buffer.len() < READ_LEAST {
-            self.buffer.reserve(self.room);
-        }
-        let room = self.buffer.capacity() - self.buffer.len();
-        let read = ready!(self.socket.poll_read(&mut self.buffer, cx));
-        if let Ok(n) = read {
-            self.room = if n == room { READ_MUCH } else { READ };
-        }
+        let read = ready!(self.intake.poll_read(&self.socket, cx));
         Poll::Ready(self.after_read(read))
     }
 
@@ -307,7 +291,7 @@ impl Driver {
             Ok(received) => received,
             Err(error) => return self.after_read(Err(error)),
         };
-        self.buffer.extend_from_slice(&self.piece[..len]);
+        self.intake.extend(&self.piece[..len]);
         // Those that nobody accepts are closed here.
         if self.expects_introduction {
             let kept = self.shared.lock().on_descriptors(descriptors, is_cut);
@@ -318,7 +302,7 @@ impl Driver {
 
     fn after_read(&mut self, read: io::Result<usize>) -> Result<(), LinkEnd> {
         match read {
-            Ok(0) => Err(match self.decoder.finish(&self.buffer) {
+            Ok(0) => Err(match self.intake.finish() {
                 Ok(()) => LinkEnd::Eof,
                 Err(error) => LinkEnd::Protocol(Arc::new(error.into())),
             }),
@@ -343,9 +327,7 @@ impl Driver {
     fn decode(&mut self) -> Result<(), LinkEnd> {
         let protocol = |error: ProtocolError| LinkEnd::Protocol(Arc::new(error));
         let mut state = self.shared.lock();
-        while let Some(frame) =
-            self.decoder.decode(&mut self.buffer).map_err(|error| protocol(error.into()))?
-        {
+        while let Some(frame) = self.intake.next_frame().map_err(|error| protocol(error.into()))? {
             if let Some(end) = state.on_frame(frame, &mut self.wakes).map_err(protocol)? {
                 return Err(end);
             }
@@ -358,8 +340,7 @@ impl Driver {
         self.left_unread = true;
         loop {
             // Not through the runtime: its view of the socket may be older than the end of the other side.
-            self.buffer.reserve(READ);
-            match socket::read(self.socket.stream(), &mut self.buffer) {
+            match self.intake.read(self.socket.stream()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It lives, but has shut down its reading half: no answer can be hoped for.
                 Err(none) if none.kind() == io::ErrorKind::WouldBlock => return LinkEnd::Io(Arc::new(error)),

@@ -46,7 +46,8 @@ pub async fn connect(stream: UnixStream, config: Config) -> Result<(Link, Driver
             theirs = decode(&mut decoder, &mut buffer)?;
             if theirs.is_none() {
                 buffer.reserve(HEADER_LEN);
-                if ready!(socket.poll_read(&mut buffer, cx))? == 0 {
+                let room = buffer.capacity() - buffer.len();
+                if ready!(socket.poll_read(&mut buffer, room, cx))? == 0 {
                     return Poll::Ready(Err(ended(&buffer)));
                 }
             }

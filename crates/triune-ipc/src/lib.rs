@@ -59,6 +59,7 @@ mod error;
 mod handshake;
 mod heartbeat;
 mod incoming;
+mod intake;
 mod introduction;
 mod link;
 mod mux;

@@ -54,16 +54,20 @@ impl Socket {
         self.fd().get_ref()
     }
 
-    /// Reads into the spare room of the buffer.
-    pub(crate) fn poll_read(&self, buffer: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads up to `most` bytes into the spare room of the buffer.
+    pub(crate) fn poll_read(
+        &self,
+        buffer: &mut BytesMut,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.fd().poll_read_ready(cx))?;
-            let room = buffer.capacity() - buffer.len();
-            match guard.try_io(|fd| read(fd.get_ref(), buffer)) {
+            match guard.try_io(|fd| read(fd.get_ref(), buffer, most)) {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(done) => {
                     // Less than there was room for: it is empty, and the next bytes will be told.
-                    if done.as_ref().is_ok_and(|n| (1..room).contains(n)) {
+                    if done.as_ref().is_ok_and(|n| (1..most).contains(n)) {
                         guard.clear_ready();
                     }
                     return Poll::Ready(done);
@@ -159,9 +163,11 @@ fn register(stream: Arc<UnixStream>, interest: Interest) -> io::Result<AsyncFd<A
     Ok(unsafe { AsyncFd::register_with_interest(stream, interest) }?)
 }
 
-/// Reads into the spare room of the buffer, if there is something now.
-pub(crate) fn read(socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<usize> {
-    let ((read, _), _) = recv(socket, buffer.spare_capacity_mut(), RecvFlags::DONTWAIT)?;
+/// Reads up to `most` bytes into the spare room of the buffer, if there is something now. There must be room.
+pub(crate) fn read(socket: impl AsFd, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
+    let room = buffer.spare_capacity_mut();
+    let end = most.min(room.len());
+    let ((read, _), _) = recv(socket, &mut room[..end], RecvFlags::DONTWAIT)?;
     let n = read.len();
     let len = buffer.len() + n;
     // SAFETY: the first `n` bytes of the spare room, which begins at the old length, were initialised by `recv`.

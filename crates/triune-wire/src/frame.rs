@@ -246,8 +246,8 @@ impl FrameDecoder {
         FrameDecoder { header: None }
     }
 
-    /// Takes the next frame from the front of `buffer`, or gives `None` when more bytes are needed; then
-    /// the buffer has room for the rest of the frame.
+    /// Takes the next frame from the front of `buffer`, or gives `None` when more bytes are needed:
+    /// [`missing`](FrameDecoder::missing) says how many.
     ///
     /// # Errors
     /// The stream is not (or no longer) a stream of frames that this side accepts. There is no way to find
@@ -266,7 +266,6 @@ impl FrameDecoder {
         if buffer.len() < len {
             // Kept so that the header is neither parsed nor checked again with each piece of a long body.
             self.header = Some(header);
-            buffer.reserve(len - buffer.len());
             return Ok(None);
         }
         self.header = None;
@@ -274,17 +273,26 @@ impl FrameDecoder {
         Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, body }))
     }
 
+    /// How many bytes are missing at least when [`decode`](FrameDecoder::decode) has given `None`: of a header, or, as soon as that is
+    /// known, of the whole body.
+    pub fn missing(&self, buffer: &BytesMut) -> usize {
+        self.header.map_or(HEADER_LEN, |header| header.len as usize).saturating_sub(buffer.len())
+    }
+
+    /// Whether the header of the next frame has been taken from the buffer.
+    pub const fn is_in_body(&self) -> bool {
+        self.header.is_some()
+    }
+
     /// Tells whether the stream may end here.
     ///
     /// # Errors
     /// [`FrameError::Truncated`] if it ends inside a frame.
     pub fn finish(&self, buffer: &BytesMut) -> Result<(), FrameError> {
-        let missing = match self.header {
-            Some(header) => (header.len as usize).saturating_sub(buffer.len()),
-            None if buffer.is_empty() => return Ok(()),
-            None => HEADER_LEN.saturating_sub(buffer.len()),
-        };
-        Err(FrameError::truncated(missing))
+        if self.header.is_none() && buffer.is_empty() {
+            return Ok(());
+        }
+        Err(FrameError::truncated(self.missing(buffer)))
     }
 }
 

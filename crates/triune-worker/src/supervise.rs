@@ -134,12 +134,7 @@ async fn serve(
 /// # Cancel safety
 ///
 /// Nothing is lost.
-async fn watch(
-    pool: &PoolCore,
-    worker: &Worker,
-    process: &Process,
-    driver: &mut Driver,
-) -> Option<LinkEnd> {
+async fn watch(pool: &PoolCore, worker: &Worker, process: &Process, driver: &mut Driver) -> Option<LinkEnd> {
     let link_end = OnceLock::new();
     // Beside the link, so that what it moves does not poll these.
     let others = async {

@@ -71,11 +71,11 @@ async fn room_is_asked_for_from_a_full_socket_until_it_has_long_had_some() {
 async fn what_is_there_before_it_is_registered_anew_is_still_told() {
     let (mut socket, mut theirs) = pair();
     let mut buffer = BytesMut::with_capacity(64);
-    let is_empty = poll_fn(|cx| Poll::Ready(socket.poll_read(&mut buffer, cx).is_pending())).await;
+    let is_empty = poll_fn(|cx| Poll::Ready(socket.poll_read(&mut buffer, 64, cx).is_pending())).await;
     assert!(is_empty);
     theirs.write_all(b"there").unwrap();
     socket.register(Interest::READABLE | Interest::WRITABLE).unwrap();
-    assert_eq!(poll_fn(|cx| socket.poll_read(&mut buffer, cx)).await.unwrap(), 5);
+    assert_eq!(poll_fn(|cx| socket.poll_read(&mut buffer, 64, cx)).await.unwrap(), 5);
     assert_eq!(buffer, b"there"[..]);
 }
 
@@ -86,6 +86,8 @@ async fn a_read_fills_the_spare_room_and_no_more() {
     buffer.extend_from_slice(b"ab");
     theirs.write_all(b"cdefghijkl").unwrap();
     let room = buffer.capacity() - buffer.len();
-    assert_eq!(poll_fn(|cx| socket.poll_read(&mut buffer, cx)).await.unwrap(), room.min(10));
+    assert_eq!(poll_fn(|cx| socket.poll_read(&mut buffer, 3, cx)).await.unwrap(), 3);
+    assert_eq!(buffer, b"abcde"[..]);
+    assert_eq!(poll_fn(|cx| socket.poll_read(&mut buffer, 64, cx)).await.unwrap(), room.min(10) - 3);
     assert_eq!(buffer, b"abcdefghijkl"[..2 + room.min(10)]);
 }
