@@ -117,7 +117,7 @@ pub(crate) fn miri(root: &Path, args: &[String]) -> Result {
     }
     let command = Command::new("rustup", &nightly)
         .env("MIRIFLAGS", "-Zmiri-disable-isolation")
-        .args(&["test", "--locked", "--target-dir", "target/miri"].map(str::to_owned));
+        .args(&["test", "--locked", "--no-fail-fast", "--target-dir", "target/miri"].map(str::to_owned));
     let command = if args.is_empty() {
         let tests = MIRI_TESTS.iter().flat_map(|test| ["--test", test]);
         let all: Vec<String> =
