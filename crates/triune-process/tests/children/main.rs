@@ -1,4 +1,8 @@
 //! Real children of this crate, from their start to their end. One binary, because they share their roles.
+//!
+//! The cases of Trio are marked with their numbers. P04 is the half of it that there is: the end of standard error is kept with
+//! the death; there is no call that runs a program to its end. P05 (pipes that nobody could read, two directions for one stream)
+//! has no test: what becomes of a stream is one value, and gives no pipe.
 
 mod fork;
 mod guardian;

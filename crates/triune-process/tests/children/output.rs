@@ -39,6 +39,7 @@ fn flood(_boot: Boot) -> u8 {
     0
 }
 
+// Trio P04
 #[test]
 fn the_last_words_are_there_when_the_end_is_known() {
     leak_checked(async {

@@ -92,6 +92,7 @@ fn a_child_that_was_started_for_nobody_is_killed() {
     });
 }
 
+// Trio P10
 #[test]
 fn a_name_that_the_system_refuses_is_an_error() {
     leak_checked(async {

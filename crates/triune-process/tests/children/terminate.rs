@@ -29,6 +29,7 @@ fn a_deaf_child_ends_on_sigterm() {
     });
 }
 
+// Trio P08
 #[test]
 fn a_stubborn_child_ends_on_sigkill() {
     leak_checked(async {

@@ -13,6 +13,7 @@ fn killed_by(signal: i32) -> Exit {
     Exit::Signal { signal, core_dumped: false }
 }
 
+// Trio P01
 #[test]
 fn exit_codes_and_signals_are_decoded() {
     leak_checked(async {
@@ -34,10 +35,18 @@ fn a_role_that_does_not_exist_ends_the_boot() {
     });
 }
 
+// Trio P02
 #[test]
 fn every_waiter_gets_the_same_exit_also_afterwards() {
     leak_checked(async {
         let (echo, link) = start_ready("echo", "echo").await;
+        let mut given_up = JoinSet::new();
+        for _ in 0..3 {
+            let echo = echo.clone();
+            given_up.spawn(async move { echo.wait().await });
+        }
+        tokio::task::yield_now().await;
+        given_up.shutdown().await;
         let mut waiters = JoinSet::new();
         for _ in 0..20 {
             let echo = echo.clone();
@@ -194,6 +203,7 @@ fn killing_all_kills_every_child() {
     });
 }
 
+// Trio P01, P07
 #[test]
 fn a_status_that_somebody_else_took_is_unknown_and_no_hang() {
     if let Some(level) = std::env::var_os("TEST_IGNORES_SIGCHLD") {
@@ -223,6 +233,7 @@ fn a_status_that_somebody_else_took_is_unknown_and_no_hang() {
     guard.finish();
 }
 
+// Trio P10
 #[test]
 fn two_hundred_children_leave_no_zombie_and_no_descriptor() {
     leak_checked(async {
