@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 use triune::wire::Payload;
-use triune::worker::{set_state, with_state};
+use triune::worker::{Shared, set_state, with_state};
 
 #[triune::job]
 pub(crate) fn add(a: i64, b: i64) -> i64 {
@@ -25,6 +25,11 @@ pub(crate) fn concat(many: Vec<String>) -> Sum {
 #[triune::job]
 pub(crate) fn echo(data: Payload) -> Payload {
     data
+}
+
+#[triune::job]
+pub(crate) fn total(numbers: Shared<u64>) -> u64 {
+    numbers.iter().sum()
 }
 
 /// What only a format that describes itself can carry.

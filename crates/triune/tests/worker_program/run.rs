@@ -1,9 +1,9 @@
 //! What goes to another program and comes back: values, errors, panics.
 
 use triune::prelude::*;
-use triune::worker::{self, Job, RunError, WorkerKind};
+use triune::worker::{self, Job, RunError, Shared, WorkerKind};
 
-use crate::jobs::{Shape, Sum, add, concat, describe, echo, fail, open_descriptors, panics};
+use crate::jobs::{Shape, Sum, add, concat, describe, echo, fail, open_descriptors, panics, total};
 use crate::programs::{self, with, with_each};
 use crate::support::{process_number, workers};
 
@@ -89,6 +89,17 @@ fn arguments_are_encoded_for_whoever_reads_them() {
                 assert_eq!((sum.total, sum.first.len()), (size + 1, size));
             }
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn shared_memory_is_lent_to_another_program_too() {
+    with(programs::another(), "shared", async || {
+        let numbers: Vec<u64> = (0..100_000).collect();
+        let shared = Shared::new(&numbers)?;
+        let totals = worker::map((0..20).map(|_| total::with(shared.clone()))).collect().await?;
+        assert_eq!(totals, [numbers.iter().sum::<u64>(); 20]);
         Ok(())
     });
 }
