@@ -4,6 +4,8 @@
 //! hand, first thing in `main`) sends it into the [`Role`] that its parent asked for, and never returns there.
 //! [`spawn`] starts one and gives its [`Process`] handle and the parent's end of its *link*, a Unix stream socket.
 //!
+//! A role may also become another program ([`Program`], [`Boot::execute`]), which stays a child like any other.
+//!
 //! This crate owns the process: its start, its end and its exit status. It does not know what is said over the link.
 //!
 //! # How a tree holds together
