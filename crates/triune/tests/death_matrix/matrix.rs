@@ -209,3 +209,17 @@ fn a_killed_busy_forked_worker_leaves_nothing_and_is_noticed() {
 fn a_killed_idle_forked_worker_leaves_nothing_and_is_not_missed() {
     forked_row("idle");
 }
+
+/// Whoever has stopped the guardian does not keep it from its work for longer than the root lives: the kernel lets a stopped
+/// process group go on when nobody is left who could (POSIX, `_exit`: a newly orphaned process group).
+#[test]
+fn a_root_that_is_killed_while_its_guardian_is_stopped_leaves_nothing() {
+    let guard = LeakGuard::new();
+    let program = Program::start("in a call", "spawned");
+    let guardian = program.pid("guardian");
+    signal(guardian, Signal::STOP);
+    let stopped = || ProcessInfo::of(guardian).is_some_and(|process| process.state == 'T');
+    assert!(wait_until(NOT_FOR_EVER, stopped));
+    program.kill("root", "in a call");
+    guard.finish();
+}
