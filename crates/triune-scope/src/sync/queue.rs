@@ -180,18 +180,22 @@ mod tests {
     /// A wait may be polled by another task than before.
     #[test]
     fn the_waker_of_the_last_poll_is_woken() {
-        /// With an address of its own.
-        struct Mark(#[expect(dead_code, reason = "only for its size")] u8);
-        impl std::task::Wake for Mark {
-            fn wake(self: std::sync::Arc<Self>) {}
+        #[derive(Default)]
+        struct Woken(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
         }
-        let [first, last] = [1, 2].map(|number| Waker::from(std::sync::Arc::new(Mark(number))));
+        let [first, last] = [(); 2].map(|()| std::sync::Arc::new(Woken::default()));
         let mut queue = Queue::new();
-        let key = queue.push(0, first.clone());
-        assert!(queue.set_waker(&key, &last).is_some_and(|old| old.will_wake(&first)));
-        assert!(queue.set_waker(&key, &last).is_none(), "it is the same");
-        let woken = queue.grant().map(|(_, waker)| waker);
-        assert!(woken.is_some_and(|waker| waker.will_wake(&last)));
+        let key = queue.push(0, first.clone().into());
+        drop(queue.set_waker(&key, &last.clone().into()));
+        queue.grant().expect("it waits").1.wake();
+        assert_eq!(
+            [first, last].map(|woken| woken.0.load(std::sync::atomic::Ordering::Relaxed)),
+            [false, true]
+        );
         drop(queue.remove(key));
     }
 
