@@ -112,8 +112,9 @@ impl Died {
         self.facts.phase
     }
 
-    /// The end of what it wrote to its standard error: at most 16 KiB, its last words included. Empty if it wrote nothing,
-    /// or if its [`Stdio`](crate::Stdio) keeps nothing.
+    /// The end of what it wrote to its standard error: at most 16 KiB, its last words included. If a backtrace alone is
+    /// longer, what was said right before it is kept in place of its first frames. Empty if it wrote nothing, or if its
+    /// [`Stdio`](crate::Stdio) keeps nothing.
     #[must_use]
     pub fn stderr_tail(&self) -> &str {
         &self.facts.stderr_tail

@@ -20,7 +20,7 @@ pub enum Output {
 ///
 /// By default, standard output is [inherited](Output::Inherit), and standard error is [forwarded](Output::Forward):
 /// its last words are part of the error when it dies, see [`Died::stderr_tail`](crate::Died::stderr_tail). What is kept
-/// are the last 16 KiB of each stream. What is forwarded or relayed is written by a thread of its own, which needs no
+/// are the last 16 KiB of each stream; before a backtrace that is longer, up to 1 KiB of what was said there. What is forwarded or relayed is written by a thread of its own, which needs no
 /// runtime; a child that writes faster than this process can is slowed down, and nobody else.
 ///
 /// ```

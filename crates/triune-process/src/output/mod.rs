@@ -13,6 +13,7 @@
 
 mod relay;
 mod stream;
+mod tail;
 
 use std::io;
 use std::os::fd::OwnedFd;

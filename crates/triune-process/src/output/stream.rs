@@ -1,6 +1,5 @@
 //! One stream of one child: the reading end of a pipe, the end of what came, and what is yet to be passed on.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::SetOnce;
 
+use super::tail::Tail;
 use crate::stdio::Output;
 use crate::sys;
-
-/// How much of a stream is kept, in bytes.
-const TAIL: usize = 16 * 1024;
 
 /// How much may wait to be passed on: then the pipe fills, and the child waits.
 const PENDING: usize = 256 * 1024;
@@ -71,14 +68,14 @@ pub(super) struct Stream {
 struct State {
     /// `None` when the other end is closed.
     fd: Option<Arc<OwnedFd>>,
-    tail: VecDeque<u8>,
+    tail: Tail,
     pending: Vec<u8>,
 }
 
 impl Stream {
     pub(super) fn new(fd: OwnedFd, output: Output, target: Target, name: &str) -> Self {
         let prefix = format!("{name}: ");
-        let state = State { fd: Some(Arc::new(fd)), tail: VecDeque::new(), pending: Vec::new() };
+        let state = State { fd: Some(Arc::new(fd)), tail: Tail::default(), pending: Vec::new() };
         let (state, abandoned, ended) = (Mutex::new(state), AtomicBool::new(false), SetOnce::new());
         Self { output, target, prefix, state, abandoned, ended }
     }
@@ -96,10 +93,7 @@ impl Stream {
     pub(super) fn read_to_tail(&self) -> String {
         let mut state = self.state();
         state.read(self.output);
-        let (one, two) = state.tail.as_slices();
-        let mut bytes = one.to_vec();
-        bytes.extend(two);
-        String::from_utf8_lossy(&bytes).into_owned()
+        state.tail.text()
     }
 
     /// Reads, and passes on. Only the relay calls it. False when there is nothing more to come, or nobody to hear it.
@@ -162,8 +156,7 @@ impl State {
     }
 
     fn take(&mut self, bytes: &[u8], output: Output) {
-        self.tail.extend(bytes);
-        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
+        self.tail.push(bytes);
         if output != Output::Capture {
             self.pending.extend(bytes);
         }
