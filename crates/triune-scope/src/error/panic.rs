@@ -45,13 +45,20 @@ impl PanicError {
     }
 }
 
+/// How many payloads are dropped, each of which was thrown by the destructor of the one before.
+const MAX_PAYLOADS: usize = 8;
+
 /// Drops the payload of a panic that is over. Its destructor is the user's: whoever has caught one panic is not to be torn
 /// down by a second one.
-pub(crate) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        #[expect(clippy::mem_forget, reason = "a third panic would be no better than the second")]
-        std::mem::forget(second);
+pub(crate) fn discard(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..MAX_PAYLOADS {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
     }
+    #[expect(clippy::mem_forget, reason = "one that throws for ever is better lost than thrown")]
+    std::mem::forget(payload);
 }
 
 impl fmt::Display for PanicError {
