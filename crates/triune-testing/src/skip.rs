@@ -7,7 +7,15 @@ use std::io::Write;
 /// lines of that file at the end.
 ///
 /// ```
-/// triune_testing::skip("starts are traced", "there is no strace here");
+/// /// The output of a tool that not every machine has.
+/// fn traced() -> Option<String> {
+///     let Ok(output) = std::process::Command::new("strace").arg("true").output() else {
+///         triune_testing::skip("starts are traced", "there is no strace here");
+///         return None;
+///     };
+///     Some(String::from_utf8_lossy(&output.stderr).into_owned())
+/// }
+/// # let _not_run = traced;
 /// ```
 #[expect(clippy::print_stderr, reason = "the reader of the test's output is who is told")]
 pub fn skip(what: &str, why: &str) {
