@@ -86,7 +86,8 @@ fn every_job_ends_once_while_workers_are_killed_at_random() {
                         done += 1;
                     }
                     Err(error) => {
-                        assert!(error.is_worker_death(), "{error:?}");
+                        // One may be killed before it has said hello, too.
+                        assert!(error.is_worker_death() || error.is_start(), "{error:?}");
                         died += 1;
                     }
                 }
