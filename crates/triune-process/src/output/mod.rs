@@ -1,6 +1,7 @@
 //! What a child writes, on its way through this process: kept, passed on, or both.
 //!
 //! * `stream`: one stream of one child: the pipe, its end, what is to be passed on;
+//! * `tail`: the part of a stream that is kept, and what was said before a long backtrace;
 //! * `relay`: the thread that reads all of them.
 //!
 //! Invariants:
