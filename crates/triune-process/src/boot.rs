@@ -17,6 +17,41 @@ use crate::marker::{self, LinkMark, Marker, Membership};
 use crate::{guardian, lifeline, limits, sys, tree};
 
 /// What a child knows when it begins its role: who it is, who its parent is, and its end of the link.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::Shutdown;
+/// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static PARROT: Role = Role { name: "parrot", main: parrot };
+///
+/// /// The child repeats what it hears, until its parent hangs up.
+/// fn parrot(boot: Boot) -> u8 {
+///     assert_eq!((boot.role(), boot.name()), ("parrot", "polly"));
+///     assert!(!boot.is_another_program() && boot.parent_pid() != std::process::id());
+///     if boot.die_with_parent().is_err() {
+///         return 1;
+///     }
+///     match std::io::copy(&mut boot.link(), &mut boot.link()) {
+///         Ok(_) => 0,
+///         Err(_) => 2,
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (process, mut link) = spawn(Spec::new("parrot", "polly")).await?;
+/// link.write_all(b"hello")?;
+/// link.shutdown(Shutdown::Write)?;
+/// let mut heard = String::new();
+/// link.read_to_string(&mut heard)?;
+/// assert_eq!(heard, "hello");
+/// assert!(process.wait_gone().await.is_success());
+/// # Ok(()) })
+/// # }
+/// ```
 pub struct Boot {
     link: UnixStream,
     role: &'static str,
@@ -105,6 +140,30 @@ impl Boot {
     ///
     /// # Errors
     /// If the system refuses the thread or a descriptor.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static HEIR: Role = Role { name: "heir", main: heir };
+    ///
+    /// fn heir(boot: Boot) -> u8 {
+    ///     let (gone, parent) = mpsc::channel();
+    ///     let Ok(()) = boot.watch_parent(move || drop(gone.send("gone"))) else { return 1 };
+    ///     // Whatever the process would be busy with.
+    ///     if parent.recv() == Ok("gone") { 3 } else { 2 }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (process, link) = spawn(Spec::new("heir", "heir")).await?;
+    /// drop(link);
+    /// assert_eq!(process.wait().await.code(), Some(3));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn watch_parent(&self, on_gone: impl FnOnce() + Send + 'static) -> io::Result<()> {
         lifeline::watch(&self.link, self.watched_parent, None, on_gone)
     }
@@ -114,6 +173,30 @@ impl Boot {
     ///
     /// # Errors
     /// If the system refuses the thread or a descriptor.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_process::{Boot, ROLES, Role, Spec, exit_code, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static BUSY: Role = Role { name: "busy", main: busy };
+    ///
+    /// fn busy(boot: Boot) -> u8 {
+    ///     let Ok(()) = boot.exit_with_parent(Duration::from_millis(10), || ()) else { return 1 };
+    ///     loop {
+    ///         std::hint::spin_loop(); // It looks at nothing, and ends all the same.
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (process, link) = spawn(Spec::new("busy", "busy")).await?;
+    /// drop(link);
+    /// assert_eq!(process.wait().await.code(), Some(exit_code::PARENT_GONE.into()));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn exit_with_parent(
         &self,
         grace: Duration,
@@ -142,6 +225,36 @@ impl Boot {
     ///
     /// # Errors
     /// If the system refuses the thread or a descriptor.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::time::Duration;
+    /// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static HEART: Role = Role { name: "heart", main: heart };
+    ///
+    /// fn heart(boot: Boot) -> u8 {
+    ///     let Ok(link) = boot.link().try_clone() else { return 1 };
+    ///     let sign = move || drop((&link).write(b"."));
+    ///     let Ok(()) = boot.exit_with_parent_and_sign(Duration::from_millis(1), sign) else { return 1 };
+    ///     loop {
+    ///         std::hint::spin_loop();
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (process, mut link) = spawn(Spec::new("heart", "heart")).await?;
+    /// let mut signs = [0; 3];
+    /// link.read_exact(&mut signs)?;
+    /// assert_eq!(&signs, b"...");
+    /// drop(link);
+    /// assert!(!process.wait().await.is_success());
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn exit_with_parent_and_sign(
         &self,
         every: Duration,

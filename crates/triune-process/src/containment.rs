@@ -66,6 +66,14 @@ impl FromStr for Containment {
 }
 
 /// A text that names no level.
+///
+/// ```
+/// use triune_process::Containment;
+///
+/// assert_eq!("Hard".parse(), Ok(Containment::Hard));
+/// let error = "strict".parse::<Containment>().unwrap_err();
+/// assert_eq!(error.to_string(), "`strict` is no containment level; use cooperative, tree or hard");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownContainment {
     text: String,
@@ -148,6 +156,18 @@ pub fn containment_report() -> ContainmentReport {
 }
 
 /// What [`containment_report`] says.
+///
+/// ```
+/// use triune_process::{Containment, containment_report, set_containment};
+///
+/// set_containment(Containment::Hard)?;
+/// let report = containment_report();
+/// assert_eq!(report.wanted, Containment::Hard);
+/// // Before the first child is started nobody knows whether it can be had.
+/// assert_eq!((report.level, report.why_less.as_deref()), (Containment::Hard, None));
+/// assert_eq!(report.to_string(), "containment: hard");
+/// # Ok::<(), triune_process::ContainmentInForce>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContainmentReport {

@@ -46,6 +46,9 @@ impl fmt::Display for Phase {
 ///     .with_exit(Exit::Signal { signal: 9, core_dumped: false });
 /// assert_eq!(died.to_string(), "worker `count_primes` (pid 4711) died while busy: killed by SIGKILL");
 /// assert_eq!(died.exit().and_then(|exit| exit.signal()), Some(9));
+/// assert_eq!((died.kind(), died.name(), died.pid()), ("worker", "count_primes", 4711));
+/// assert_eq!(died.phase(), Phase::Busy);
+/// assert_eq!(died.with_stderr_tail("no paper\n").stderr_tail(), "no paper\n");
 /// ```
 #[derive(Clone)]
 pub struct Died {

@@ -25,10 +25,9 @@ pub struct Role {
     pub main: fn(Boot) -> u8,
 }
 
-/// The roles of this program, collected by the linker.
+/// The roles of this program, collected by the linker: a program adds one with the crate `linkme`.
 ///
 /// ```
-/// use triune_process::__private::linkme;
 /// use triune_process::{Boot, ROLES, Role};
 ///
 /// #[linkme::distributed_slice(ROLES)]

@@ -20,6 +20,16 @@ const PROGRAM_REMEDY: &str = "a Rust program calls triune::init() first thing in
                               triune's protocol over descriptor 3 (docs/protocol.md)";
 
 /// A child could not be started. A cheap handle: clones share the cause.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_process::{StartError, StartErrorKind};
+///
+/// let error = StartError::deadline("counter", Duration::from_secs(10));
+/// assert_eq!(error.name(), "counter");
+/// assert!(matches!(error.kind(), StartErrorKind::Deadline(limit) if limit.as_secs() == 10));
+/// assert!(error.to_string().starts_with("process `counter` did not say hello within 10s;"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct StartError {
     name: Arc<str>,
@@ -64,6 +74,16 @@ impl StartError {
     }
 
     /// A child for which there was no process, or none of its descriptors, to be had.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use std::io;
+    /// use triune_process::StartError;
+    ///
+    /// let error = StartError::spawn("counter", io::ErrorKind::OutOfMemory.into());
+    /// assert_eq!(error.to_string(), "cannot start process `counter`");
+    /// assert_eq!(error.source().unwrap().to_string(), "out of memory");
+    /// ```
     #[must_use]
     pub fn spawn(name: &str, error: io::Error) -> Self {
         Self::new(name, StartErrorKind::Spawn(Arc::new(error)))
@@ -95,12 +115,30 @@ impl StartError {
     }
 
     /// A child that ended before it said hello, and that has no entry to miss.
+    ///
+    /// ```
+    /// use triune_process::{Exit, StartError};
+    ///
+    /// // A script that has nothing to do with triune, and ends at once.
+    /// let error = StartError::exited("script", 4711, Exit::Code(2));
+    /// assert_eq!(error.to_string(), "process `script` (pid 4711) ended while it started: exit code 2");
+    /// ```
     #[must_use]
     pub fn exited(name: &str, pid: u32, exit: Exit) -> Self {
         Self::new(name, StartErrorKind::Exited { pid, exit })
     }
 
     /// The same error of a child that is another program, with the last that it wrote to standard error.
+    ///
+    /// ```
+    /// use triune_process::{Exit, Program, StartError};
+    ///
+    /// let script = Program::new("python3").arg("worker.py");
+    /// let error = StartError::exited("script", 4711, Exit::Code(2)).of_program(&script, "no such file\n".to_owned());
+    /// assert_eq!(error.program(), Some(&script));
+    /// assert_eq!(error.stderr_tail(), "no such file\n");
+    /// assert!(error.to_string().contains("which is `python3 worker.py`, ended while it started: exit code 2"));
+    /// ```
     #[must_use]
     pub fn of_program(mut self, program: &Program, stderr_tail: String) -> Self {
         self.program = Some(Arc::new(Other { program: program.clone(), stderr_tail }));
@@ -114,6 +152,13 @@ impl StartError {
     }
 
     /// A child whose hello was refused.
+    ///
+    /// ```
+    /// use triune_process::{StartError, StartErrorKind};
+    ///
+    /// let error = StartError::handshake("counter", std::io::Error::other("the builds differ"));
+    /// assert!(matches!(error.kind(), StartErrorKind::Handshake(why) if why.to_string() == "the builds differ"));
+    /// ```
     #[must_use]
     pub fn handshake(name: &str, error: impl Error + Send + Sync + 'static) -> Self {
         Self::new(name, StartErrorKind::Handshake(Arc::new(error)))

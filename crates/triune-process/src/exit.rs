@@ -12,6 +12,7 @@ use std::fmt;
 /// assert_eq!(Exit::Code(3).to_string(), "exit code 3");
 /// assert_eq!(Exit::Signal { signal: 9, core_dumped: false }.to_string(), "killed by SIGKILL");
 /// assert!(Exit::Code(0).is_success());
+/// assert_eq!((Exit::Code(3).code(), Exit::Code(3).signal()), (Some(3), None));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -87,6 +88,34 @@ pub mod exit_code {
 /// Ends this process at once: no destructors, no exit handlers, whatever other threads are doing.
 ///
 /// For a child whose parent is gone. Everything else returns from its role.
+///
+/// ```
+/// use triune_process::{Boot, ROLES, Role, Spec, exit_now, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static HASTY: Role = Role { name: "hasty", main: hasty };
+///
+/// struct Unheard;
+///
+/// impl Drop for Unheard {
+///     fn drop(&mut self) {
+///         panic!("no destructor runs");
+///     }
+/// }
+///
+/// fn hasty(_boot: Boot) -> u8 {
+///     let _unheard = Unheard;
+///     exit_now(7)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (process, _link) = spawn(Spec::new("hasty", "hasty")).await?;
+/// assert_eq!(process.wait().await.code(), Some(7));
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn exit_now(code: u8) -> ! {
     crate::sys::exit_now(code)
 }

@@ -35,6 +35,16 @@ pub fn is_held() -> bool {
 }
 
 /// Suspends terminations until it is dropped. See [`hold`].
+///
+/// ```
+/// use triune_process::{hold, is_held};
+///
+/// let (one, other) = (hold("the first prompt"), hold("the second prompt"));
+/// drop(one);
+/// assert!(is_held(), "the other one is still there");
+/// drop(other);
+/// assert!(!is_held());
+/// ```
 #[derive(Debug)]
 #[must_use = "the hold ends when this is dropped; bind it to a name"]
 pub struct Hold {

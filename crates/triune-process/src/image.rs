@@ -10,6 +10,13 @@ use crate::sys;
 ///
 /// Made from the size and the modification time of the running file (not of what may have replaced it on disk) and the
 /// version of triune.
+///
+/// ```
+/// use triune_process::build_id;
+///
+/// assert_eq!(build_id(), build_id(), "it does not change while the program runs");
+/// assert_ne!(build_id(), [0; 16]);
+/// ```
 #[must_use]
 pub fn build_id() -> [u8; 16] {
     static ID: OnceLock<[u8; 16]> = OnceLock::new();

@@ -28,6 +28,27 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 ///
 /// Dropping the last handle of a child that still runs kills it and its process group at once; it is reaped in the
 /// background, and the run waits for that before it ends.
+///
+/// ```
+/// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static IDLE: Role = Role { name: "idle", main: |_boot: Boot| loop { std::thread::park() } };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (process, _link) = spawn(Spec::new("idle", "lazybones")).await?;
+/// assert_eq!((process.role(), process.name()), ("idle", "lazybones"));
+/// assert!(process.pid() > 1 && process.try_exit().is_none());
+///
+/// process.kill();
+/// let exit = process.wait().await;
+/// assert_eq!(exit.to_string(), "killed by SIGKILL");
+/// assert_eq!(process.clone().try_exit(), Some(exit), "everybody is told the same, also later");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "dropping the last handle kills the child; wait for it, or terminate it"]
 pub struct Process {
@@ -200,6 +221,34 @@ impl Process {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing; another wait gets the answer.
+    ///
+    /// ```
+    /// use std::process::Command;
+    /// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static CARELESS: Role = Role { name: "careless", main: careless };
+    ///
+    /// /// Leaves a process behind, in a session of its own, and goes.
+    /// fn careless(boot: Boot) -> u8 {
+    ///     use std::io::Write;
+    ///     let Ok(left) = Command::new("setsid").args(["sleep", "1000"]).spawn() else { return 1 };
+    ///     boot.link().write_all(&left.id().to_le_bytes()).map_or(1, |()| 0)
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::io::Read;
+    /// let (process, mut link) = spawn(Spec::new("careless", "careless")).await?;
+    /// let mut left = [0; 4];
+    /// link.read_exact(&mut left)?;
+    /// assert!(process.wait_gone().await.is_success());
+    /// let left = format!("/proc/{}", u32::from_le_bytes(left));
+    /// assert!(!std::fs::exists(left)?, "the guardian has swept it");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub async fn wait_gone(&self) -> Exit {
         self.owned().wait_gone().await
     }
@@ -220,12 +269,46 @@ impl Process {
     ///
     /// # Errors
     /// If there is no such signal, or the child has changed its user and may not be signalled any more.
+    ///
+    /// ```
+    /// use triune_process::{Boot, ROLES, Role, Signal, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static DOZING: Role = Role { name: "dozing", main: |_boot: Boot| loop { std::thread::park() } };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (process, _link) = spawn(Spec::new("dozing", "dozing")).await?;
+    /// assert!(process.signal(Signal::TERM.number())?);
+    /// assert_eq!(process.wait().await.signal(), Some(Signal::TERM.number()));
+    /// assert!(!process.signal(Signal::TERM.number())?, "there is nobody to hear it any more");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn signal(&self, signal: i32) -> io::Result<bool> {
         self.child().signal(signal)
     }
 
     /// The end of what the process has written to its standard error so far: at most 16 KiB, with what is no UTF-8
     /// replaced. When it has ended, that includes its last words. Empty if its [`Stdio`](crate::Stdio) keeps nothing.
+    ///
+    /// ```
+    /// use triune_process::{Boot, Output, ROLES, Role, Spec, Stdio, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static UNLUCKY: Role = Role { name: "unlucky", main: |_boot: Boot| panic!("no paper") };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let quiet = Stdio::new().stderr(Output::Capture);
+    /// let (process, _link) = spawn(Spec::new("unlucky", "printer").stdio(quiet)).await?;
+    /// assert_eq!(process.wait().await.code(), Some(101));
+    /// assert!(process.stderr_tail().contains("no paper"));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         self.child().outputs.stderr_tail()

@@ -39,6 +39,11 @@ pub const PROGRAM: &str = "program";
 ///
 /// let program = Program::new("python3").arg("worker.py").env("PYTHONUNBUFFERED", "1");
 /// assert_eq!(program.to_string(), "python3 worker.py");
+///
+/// // Nothing of this process's environment but the path, and another folder.
+/// let path = std::env::var_os("PATH").unwrap_or_default();
+/// let program = Program::new("./server").args(["--port", "80"]).env_clear().env("PATH", path).current_dir("/srv");
+/// assert_eq!(program.to_string(), "./server --port 80");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a program is only described here; give it to somebody who starts it"]
@@ -77,6 +82,13 @@ impl Program {
     }
 
     /// Sets several variables, as [`env`](Self::env) does.
+    ///
+    /// ```
+    /// use triune_process::Program;
+    ///
+    /// let program = Program::new("true").envs([("LANG", "C"), ("TZ", "UTC")]).env_remove("TZ");
+    /// assert_eq!(program, Program::new("true").env("LANG", "C").env("TZ", "UTC").env_remove("TZ"));
+    /// ```
     pub fn envs<K: Into<OsString>, V: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
@@ -154,6 +166,32 @@ impl fmt::Display for Program {
 impl Boot {
     /// Becomes the [`Program`] that this process was started for, to play `role` there. Returns only if it cannot be
     /// executed.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use triune_process::{Boot, PROGRAM, Program, ROLES, Role, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static SCRIPT: Role = Role { name: PROGRAM, main: become_program };
+    ///
+    /// fn become_program(boot: Boot) -> u8 {
+    ///     let error = boot.execute("script");
+    ///     eprintln!("{error}");
+    ///     127
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let script = Program::new("sh").args(["-c", "echo $GREETING >&3"]).env("GREETING", "hello over the link");
+    /// let (process, mut link) = spawn(Spec::new(PROGRAM, "script").program(script)).await?;
+    /// let mut said = String::new();
+    /// link.read_to_string(&mut said)?;
+    /// assert_eq!(said, "hello over the link\n");
+    /// assert!(process.wait().await.is_success());
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn execute(&self, role: &str) -> io::Error {
         let arguments = sys::arguments().split_off(1);
         let mark = match sys::leave_to_program(self.link().as_fd()) {

@@ -34,6 +34,23 @@ pub(crate) fn remove(pid: u32, child: &Child) {
 /// For the end of a program that does not wait any more; everything else ends a child through its [`Process`].
 ///
 /// [`Process`]: crate::Process
+///
+/// ```
+/// use triune_process::{Boot, ROLES, Role, Spec, kill_all, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static SLEEPER: Role = Role { name: "sleeper", main: |_boot: Boot| loop { std::thread::park() } };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (one, _link) = spawn(Spec::new("sleeper", "one")).await?;
+/// let (other, _link) = spawn(Spec::new("sleeper", "other")).await?;
+/// kill_all();
+/// assert_eq!((one.wait().await.signal(), other.wait().await.signal()), (Some(9), Some(9)));
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn kill_all() {
     // The last owner of a child may be the one made here; it must not go while the registry is locked.
     let children: Vec<Arc<Child>> = live().values().filter_map(Weak::upgrade).collect();

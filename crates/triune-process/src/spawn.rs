@@ -35,6 +35,31 @@ use crate::{entry, guardian, hook, registry, sys, tree};
 ///
 /// # Panics
 /// Outside of a tokio runtime, or in one without I/O.
+///
+/// ```
+/// use std::io::Read;
+/// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static GREETER: Role = Role { name: "greeter", main: greeter };
+///
+/// /// What the child does instead of `main`.
+/// fn greeter(boot: Boot) -> u8 {
+///     use std::io::Write;
+///     boot.link().write_all(b"hello, parent").map_or(1, |()| 0)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (process, mut link) = spawn(Spec::new("greeter", "greeter")).await?;
+/// let mut said = String::new();
+/// link.read_to_string(&mut said)?;
+/// assert_eq!(said, "hello, parent");
+/// assert_eq!(process.wait().await.code(), Some(0));
+/// # Ok(()) })
+/// # }
+/// ```
 pub async fn spawn(spec: Spec) -> Result<(Process, UnixStream), StartError> {
     entry::guard(&spec.name)?;
     let name = spec.name.clone();

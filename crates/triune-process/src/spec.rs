@@ -18,6 +18,19 @@ const GRACE: Duration = Duration::from_millis(500);
 /// A child has the environment and the current folder of its owner, as they are at the start; its standard input is
 /// empty. Everything else that a process passes on (user, mask for new files, priority, affinity) is that of the root at
 /// the time of its first start.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_process::{Limits, Output, Spec, Stdio};
+///
+/// let spec = Spec::new("worker", "resize")
+///     .env("RUST_BACKTRACE", "1")
+///     .current_dir("/")
+///     .stdio(Stdio::new().stderr(Output::Capture))
+///     .limits(Limits::new().open_files(64))
+///     .orphan_grace(Duration::from_secs(1));
+/// # drop(spec);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a specification starts nothing; give it to `spawn`"]
 pub struct Spec {
@@ -54,6 +67,27 @@ impl Spec {
     }
 
     /// Sets several environment variables, as [`env`](Self::env) does.
+    ///
+    /// ```
+    /// use triune_process::{Boot, ROLES, Role, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static READER: Role = Role { name: "reader", main: reader };
+    ///
+    /// fn reader(_boot: Boot) -> u8 {
+    ///     let number = |key| std::env::var(key).ok().and_then(|value| value.parse::<u8>().ok()).unwrap_or(0);
+    ///     number("WIDTH") * number("HEIGHT")
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let size = [("WIDTH".into(), "6".into()), ("HEIGHT".into(), "7".into())];
+    /// let (process, _link) = spawn(Spec::new("reader", "reader").envs(size)).await?;
+    /// assert_eq!(process.wait().await.code(), Some(42));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn envs(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.env.extend(variables);
         self

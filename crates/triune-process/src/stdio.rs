@@ -1,6 +1,30 @@
 //! What becomes of the standard output and error of a child.
 
 /// What becomes of one of the two streams that a child writes. The child's standard input is empty in any case.
+///
+/// ```
+/// use triune_process::{Boot, Output, ROLES, Role, Spec, Stdio, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static TALKER: Role = Role { name: "talker", main: talker };
+///
+/// fn talker(_boot: Boot) -> u8 {
+///     println!("the answer is 42");
+///     eprintln!("nobody has asked");
+///     0
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let stdio = Stdio::new().stdout(Output::Capture).stderr(Output::Null);
+/// let (process, _link) = spawn(Spec::new("talker", "talker").stdio(stdio)).await?;
+/// process.wait_gone().await;
+/// assert_eq!(process.stdout_tail(), "the answer is 42\n");
+/// assert_eq!(process.stderr_tail(), "");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {

@@ -50,6 +50,25 @@ impl Process {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the process on the step that it had reached; its handle still owns it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_process::{Boot, Ladder, ROLES, Role, Signal, Spec, spawn};
+    ///
+    /// #[linkme::distributed_slice(ROLES)]
+    /// static DEAF: Role = Role { name: "deaf", main: |_boot: Boot| loop { std::thread::park() } };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (process, _link) = spawn(Spec::new("deaf", "deaf")).await?;
+    /// // It does not listen to its link, but a SIGTERM is enough for it.
+    /// let ladder = Ladder::new(Duration::from_millis(10), Duration::from_secs(10));
+    /// let exit = process.terminate(&ladder, "the example is over").await;
+    /// assert_eq!(exit.signal(), Some(Signal::TERM.number()));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub async fn terminate(&self, ladder: &Ladder, why: &str) -> Exit {
         let (pid, name) = (self.pid(), self.name());
         let Ladder { cancel_grace, term_grace } = *ladder;

@@ -21,6 +21,42 @@ const LINGER: Duration = Duration::from_millis(100);
 /// A fork server, as its owner has it. A cheap handle: clones mean the same one.
 ///
 /// When the last clone is dropped, it ends by itself; its [`process`](Self::process) tells when.
+///
+/// ```
+/// use std::sync::OnceLock;
+/// use triune_process::{Boot, FORK_SERVER, ForkServer, ROLES, Role, Spec};
+///
+/// static PRIMES: OnceLock<Vec<u8>> = OnceLock::new();
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static SERVER: Role = Role { name: FORK_SERVER, main: serve };
+///
+/// /// Loads what all children share, and makes them.
+/// fn serve(boot: Boot) -> u8 {
+///     PRIMES.get_or_init(|| (2..=100).filter(|n| (2..*n).all(|d| n % d != 0)).collect());
+///     match boot.into_forks() {
+///         Ok(forks) => forks.serve(),
+///         Err(error) => eprintln!("{error}"),
+///     }
+///     0
+/// }
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static LOOKUP: Role = Role { name: "look-up", main: |_boot: Boot| PRIMES.get().map_or(1, |primes| primes[9]) };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (server, _link) = ForkServer::start(Spec::new(FORK_SERVER, "primes")).await?;
+/// let forked = server.fork(Spec::new("look-up", "tenth prime")).await?;
+/// let (child, _link) = forked.expect("the server lives");
+/// assert_eq!(child.wait().await.code(), Some(29));
+///
+/// server.dismiss();
+/// assert!(server.process().wait().await.is_success());
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "it makes nothing by itself; give it orders with `fork`"]
 pub struct ForkServer {

@@ -21,6 +21,28 @@ pub struct Forks {
 }
 
 /// Why this process cannot make children by forking.
+///
+/// ```
+/// use triune_process::{Boot, ForksError, ROLES, Role, Spec, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static NO_SERVER: Role = Role { name: "no-server", main: no_server };
+///
+/// fn no_server(boot: Boot) -> u8 {
+///     match boot.into_forks() {
+///         Err(ForksError::NotAsked) => 5,
+///         _ => 1,
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (process, _link) = spawn(Spec::new("no-server", "no-server")).await?;
+/// assert_eq!(process.wait().await.code(), Some(5));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ForksError {

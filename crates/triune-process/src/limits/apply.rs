@@ -21,6 +21,31 @@ struct Own {
 static OWN: OnceLock<Own> = OnceLock::new();
 
 /// What came of the limits that this process was started with. `None` in the root, and in a process without limits.
+///
+/// ```
+/// use triune_process::{Boot, Enforcement, Limit, Limits, ROLES, Role, Spec, limits_report, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static MODEST: Role = Role { name: "modest", main: modest };
+///
+/// fn modest(_boot: Boot) -> u8 {
+///     let report = limits_report().expect("it was started with limits");
+///     assert!(report.is_enforced(), "{report}");
+///     assert_eq!(report.get(Limit::OpenFiles), Some(Enforcement::Enforced));
+///     assert_eq!(report.get(Limit::Network), None); // Nobody has asked for it.
+///     0
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// assert!(limits_report().is_none(), "this is the root");
+/// let limits = Limits::new().open_files(64).core_size(0);
+/// let (process, _link) = spawn(Spec::new("modest", "modest").limits(limits)).await?;
+/// assert!(process.wait().await.is_success());
+/// # Ok(()) })
+/// # }
+/// ```
 #[must_use]
 pub fn limits_report() -> Option<&'static LimitsReport> {
     OWN.get().map(|own| &own.report).filter(|report| report.iter().next().is_some())
@@ -30,6 +55,12 @@ pub fn limits_report() -> Option<&'static LimitsReport> {
 ///
 /// # Errors
 /// If the system refuses it.
+///
+/// ```
+/// // Nothing is limited here, so there is no clock to begin anew.
+/// triune_process::begin_cpu_time()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn begin_cpu_time() -> io::Result<()> {
     match OWN.get().and_then(|own| own.per_job) {
         Some(limit) => sys::limit_cpu_time_from_now(limit),

@@ -9,6 +9,29 @@ use super::report::Limit;
 use super::text;
 
 /// What to do about a limit that this system cannot enforce.
+///
+/// ```
+/// use triune_process::{Boot, Enforce, Limits, Output, ROLES, Role, Spec, Stdio, exit_code, spawn};
+///
+/// #[linkme::distributed_slice(ROLES)]
+/// static TAMED: Role = Role { name: "tamed", main: |_boot: Boot| 0 };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// // Nobody has this core.
+/// let impossible = Limits::new().cores([4095]);
+/// let spec = Spec::new("tamed", "tamed").stdio(Stdio::new().stderr(Output::Capture));
+///
+/// let (process, _link) = spawn(spec.clone().limits(impossible.clone())).await?;
+/// assert_eq!(process.wait().await.code(), Some(exit_code::BOOT_FAILED.into()));
+/// assert!(process.stderr_tail().contains("limits are required that this system does not enforce: cores"));
+///
+/// let (process, _link) = spawn(spec.limits(impossible.enforce(Enforce::BestEffort))).await?;
+/// assert!(process.wait().await.is_success());
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Enforce {
@@ -34,9 +57,14 @@ pub enum Enforce {
 /// use std::time::Duration;
 /// use triune_process::{Limits, Spec};
 ///
+/// // For a program: what it may use up.
 /// let limits = Limits::new().memory(512 << 20).cpu_time(Duration::from_secs(60)).open_files(256).nice(10);
 /// let spec = Spec::new("worker", "careful").limits(limits);
 /// # drop(spec);
+///
+/// // For a parser of what strangers send: what it may touch as well.
+/// let sandbox = Limits::new().memory(512 << 20).core_size(0).read_only("/usr/share").no_network().no_programs();
+/// assert!(sandbox.forbids_programs() && !sandbox.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "limits do nothing by themselves; give them to a pool or a specification"]
@@ -136,6 +164,13 @@ impl Limits {
     }
 
     /// The size of a file that it writes, in bytes. Beyond it the system sends SIGXFSZ.
+    ///
+    /// ```
+    /// use triune_process::Limits;
+    ///
+    /// let spool = Limits::new().file_size(1 << 30).core_size(0);
+    /// # drop(spool);
+    /// ```
     pub fn file_size(self, bytes: u64) -> Self {
         self.count(Resource::FileSize, bytes)
     }
@@ -146,6 +181,14 @@ impl Limits {
     }
 
     /// How many processes and threads its *user* may have. The system does not hold root to it.
+    ///
+    /// ```
+    /// use triune_process::Limits;
+    ///
+    /// // For a build that starts many small processes, as a user of its own.
+    /// let build = Limits::new().processes(500).stack(8 << 20);
+    /// # drop(build);
+    /// ```
     pub fn processes(self, count: u64) -> Self {
         self.count(Resource::Processes, count)
     }
@@ -157,6 +200,14 @@ impl Limits {
 
     /// The processor cores on which it may run, by their number. If the system grants only some of them, the limit is
     /// partially enforced.
+    ///
+    /// ```
+    /// use triune_process::Limits;
+    ///
+    /// // Leaves the first core to the rest of the program.
+    /// let aside = Limits::new().cores(1..8).nice(5);
+    /// # drop(aside);
+    /// ```
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.cores = Some(cores.into_iter().collect());
         self
@@ -186,12 +237,27 @@ impl Limits {
     }
 
     /// Everything beneath this path may be read, written, made and removed. See [`read_only`](Self::read_only).
+    ///
+    /// ```
+    /// use triune_process::Limits;
+    ///
+    /// let thumbnailer = Limits::new().read_only("/usr/lib").read_only("/home/me/pictures").read_write("/tmp/thumbnails");
+    /// # drop(thumbnailer);
+    /// ```
     pub fn read_write(mut self, path: impl Into<PathBuf>) -> Self {
         self.own_paths().write.push(path.into());
         self
     }
 
     /// No file can be opened, but for those beneath the paths that are named. See [`read_only`](Self::read_only).
+    ///
+    /// ```
+    /// use triune_process::Limits;
+    ///
+    /// // It computes, and gets everything that it needs over its link.
+    /// let pure = Limits::new().no_paths().no_network().no_programs().no_new_privileges();
+    /// # drop(pure);
+    /// ```
     pub fn no_paths(mut self) -> Self {
         self.own_paths();
         self
@@ -229,6 +295,13 @@ impl Limits {
     }
 
     /// What is to be done about a limit that cannot be enforced.
+    ///
+    /// ```
+    /// use triune_process::{Enforce, Limits};
+    ///
+    /// assert_eq!(Limits::new().enforcement(), Enforce::Require);
+    /// assert_eq!(Limits::new().enforce(Enforce::BestEffort).enforcement(), Enforce::BestEffort);
+    /// ```
     #[must_use]
     pub fn enforcement(&self) -> Enforce {
         self.enforce

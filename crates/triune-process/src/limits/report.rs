@@ -6,6 +6,12 @@ use std::fmt;
 use super::text;
 
 /// One thing that can be limited.
+///
+/// ```
+/// use triune_process::Limit;
+///
+/// assert_eq!(Limit::OpenFiles.to_string(), "open-files");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Limit {
@@ -134,6 +140,22 @@ impl fmt::Display for LimitStatus {
 /// What came of the limits of one process: an entry for each limit that was asked for.
 ///
 /// Printed, it is a line for each.
+///
+/// ```
+/// use triune_process::{Enforcement, LimitsReport};
+///
+/// fn log(report: &LimitsReport) -> Vec<String> {
+///     let line = |entry: &triune_process::LimitStatus| match entry.enforcement {
+///         Enforcement::Enforced => format!("{} holds", entry.limit),
+///         _ => format!("{} does not hold: {}", entry.limit, entry.why),
+///     };
+///     report.iter().map(line).collect()
+/// }
+///
+/// // That of a process for which nothing was asked.
+/// let none = LimitsReport::default();
+/// assert!(log(&none).is_empty() && none.is_enforced() && none.missing().next().is_none());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitsReport {
     entries: Vec<LimitStatus>,
@@ -193,6 +215,19 @@ impl fmt::Display for LimitsReport {
 }
 
 /// A limit that was required is not enforced here.
+///
+/// ```
+/// use triune_process::{LimitsError, LimitsReport, StartError, StartErrorKind};
+///
+/// fn report(error: &StartError) -> Option<&LimitsReport> {
+///     match error.kind() {
+///         StartErrorKind::Limits(error) => Some(error.report()),
+///         _ => None,
+///     }
+/// }
+///
+/// assert!(report(&StartError::limits("careful", LimitsReport::default())).is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsError {
     report: LimitsReport,

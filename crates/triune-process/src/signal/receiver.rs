@@ -84,6 +84,17 @@ pub fn open_signal_receiver(
 /// Receives signals until it is dropped. See [`open_signal_receiver`].
 ///
 /// It is also a [`Stream`] of the same, which does not end.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use triune_process::{Signal, open_signal_receiver};
+///
+/// let receiver = open_signal_receiver([Signal::USR2, Signal::USR1])?;
+/// assert_eq!(receiver.signals(), [Signal::USR1, Signal::USR2]);
+/// assert_eq!(receiver.try_recv(), None);
+/// # Ok(())
+/// # }
+/// ```
 pub struct SignalReceiver {
     open: Arc<Open>,
     /// The wait of the stream. The lock is never taken: it lets a receiver be lent to several threads.
@@ -205,6 +216,17 @@ impl Drop for Reading<'_> {
 }
 
 /// A receiver could not be opened.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use triune_process::{Signal, SignalReceiverError, open_signal_receiver};
+///
+/// let kill = Signal::from_number(9).unwrap();
+/// let error = open_signal_receiver([Signal::TERM, kill]).unwrap_err();
+/// assert!(matches!(error, SignalReceiverError::NotReceivable(signal) if signal == kill));
+/// assert!(matches!(open_signal_receiver([]), Err(SignalReceiverError::Nothing)));
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SignalReceiverError {
@@ -241,6 +263,21 @@ impl StdError for SignalReceiverError {
 }
 
 /// No signal was received.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use triune_process::{Signal, SignalRecvError, open_signal_receiver};
+///
+/// let receiver = open_signal_receiver([Signal::USR1])?;
+/// let (first, second) = tokio::join!(
+///     async { tokio::time::timeout(std::time::Duration::from_millis(1), receiver.recv()).await.is_err() },
+///     receiver.recv(),
+/// );
+/// assert!(first, "nobody has sent a signal");
+/// assert!(matches!(second, Err(SignalRecvError::Busy)), "one task at a time");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SignalRecvError {
