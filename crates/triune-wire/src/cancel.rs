@@ -41,6 +41,16 @@ pub enum CancelCause {
 }
 
 /// A cancellation as it travels: what for, in words, and who asked.
+///
+/// ```
+/// use triune_wire::{CancelCause, CancelMessage};
+///
+/// let message = CancelMessage::new(CancelCause::Deadline, "it took more than 5 s").with_by("/shop");
+/// let read = CancelMessage::from_bytes(&message.to_bytes())?;
+/// assert_eq!(read, message);
+/// assert_eq!(read.to_string(), "it took more than 5 s (by /shop)");
+/// # Ok::<(), triune_wire::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CancelMessage {

@@ -32,6 +32,14 @@ pub mod flag {
 }
 
 /// What a frame is. The numbers are the wire values and never change their meaning.
+///
+/// ```
+/// use triune_wire::Kind;
+///
+/// assert_eq!(Kind::from_wire(5), Some(Kind::Cancel));
+/// assert_eq!(Kind::from_wire(200), None);
+/// assert_eq!(Kind::Cancel.to_string(), "CANCEL");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -139,6 +147,20 @@ impl fmt::Display for Kind {
 }
 
 /// The header of a frame: `u32 len | u8 kind | u8 flags | u16 reserved | u64 id`, little endian.
+///
+/// ```
+/// use triune_wire::{FrameError, HEADER_LEN, Header, Kind, flag};
+///
+/// let header = Header::new(Kind::Reply, 7).to_caller();
+/// let bytes: [u8; HEADER_LEN] = header.to_bytes();
+/// assert_eq!(Header::parse(&bytes)?, header);
+/// assert_eq!(header.flags, flag::TO_CALLER);
+///
+/// // A reply that says that it goes to the callee, and a kind that nobody knows.
+/// assert!(matches!(Header::parse(&Header::new(Kind::Reply, 7).to_bytes()), Err(FrameError::Flags { .. })));
+/// assert!(matches!(Header::parse(&[99; HEADER_LEN]), Err(FrameError::UnknownKind { kind: 99, .. })));
+/// # Ok::<(), FrameError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Length of the body, in bytes.
@@ -235,6 +257,29 @@ impl Frame {
 ///
 /// Push what was read to the end of the buffer, then call [`decode`](FrameDecoder::decode) until it gives
 /// `None`. The caller keeps the buffer; the decoder keeps only the header of a frame that is not complete.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use triune_wire::{FrameDecoder, FrameError, HEADER_LEN, Header, Kind};
+///
+/// let mut wire = Vec::new();
+/// Header::new(Kind::Call, 1).frame(b"hello", &mut wire);
+/// let (mut decoder, mut buffer) = (FrameDecoder::new(), BytesMut::new());
+/// assert_eq!(decoder.missing(&buffer), HEADER_LEN);
+///
+/// // All but the last two bytes have come.
+/// buffer.extend_from_slice(&wire[..wire.len() - 2]);
+/// assert_eq!(decoder.decode(&mut buffer)?, None);
+/// assert!(decoder.is_in_body() && decoder.missing(&buffer) == 2);
+/// assert!(decoder.finish(&buffer).is_err(), "the stream must not end here");
+///
+/// buffer.extend_from_slice(&wire[wire.len() - 2..]);
+/// let frame = decoder.decode(&mut buffer)?.expect("it is complete");
+/// assert_eq!(&frame.body[..], b"hello");
+/// assert!(!frame.is_to_caller() && !frame.has_pieces());
+/// decoder.finish(&buffer)?;
+/// # Ok::<(), FrameError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     header: Option<Header>,
@@ -297,6 +342,19 @@ impl FrameDecoder {
 }
 
 /// The bytes of a peer are not frames that this side accepts.
+///
+/// ```
+/// use triune_wire::{FRAME_MAX, FrameError, Header, Kind};
+///
+/// let mut header = Header::new(Kind::Item, 7);
+/// header.len = FRAME_MAX + 1;
+/// let error = Header::parse(&header.to_bytes()).unwrap_err();
+/// assert_eq!(error.to_string(), "ITEM frame of 66561 bytes is larger than the limit of 66560 bytes");
+/// assert_eq!(
+///     FrameError::truncated(3).to_string(),
+///     "the stream ended inside a frame, at least 3 bytes are missing"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {

@@ -32,6 +32,14 @@ const MAX_INTERFACES: usize = 64;
 
 /// Identity of an executable image. Two processes of one build agree on everything; others talk only if both
 /// announce [interfaces](Hello::interfaces).
+///
+/// ```
+/// use triune_wire::BuildId;
+///
+/// let build = BuildId::new([0xab; 16]);
+/// assert_eq!(build.to_string(), "ab".repeat(16));
+/// assert_eq!(build.as_bytes()[0], 0xab);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BuildId([u8; 16]);
 
@@ -60,6 +68,21 @@ impl fmt::Debug for BuildId {
 }
 
 /// What a side says about itself in the first frame that it sends.
+///
+/// ```
+/// use triune_wire::{BuildId, Hello, MAGIC, PROTOCOL_VERSION};
+///
+/// let root = Hello::new(BuildId::new([7; 16]), "root", "/");
+/// let mut actor = Hello::new(BuildId::new([7; 16]), "actor", "/ledger");
+/// actor.limits.max_in_flight = 10;
+///
+/// let body = actor.to_bytes()?;
+/// assert!(body.starts_with(&MAGIC));
+/// let accepted = root.accept(&body)?;
+/// assert_eq!((accepted.role.as_str(), accepted.name.as_str()), ("actor", "/ledger"));
+/// assert_eq!((accepted.protocol, accepted.limits.max_in_flight), (PROTOCOL_VERSION, 10));
+/// # Ok::<(), triune_wire::HelloError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hello {
@@ -218,6 +241,25 @@ fn malformed(reason: String) -> HelloError {
 }
 
 /// The two sides cannot talk.
+///
+/// ```
+/// use triune_wire::{BuildId, Hello, HelloError, Interface, MsgPack};
+///
+/// let mut here = Hello::new(BuildId::new([7; 16]), "root", "/");
+/// let mut there = Hello::new(BuildId::new([8; 16]), "actor", "/ledger");
+/// assert!(matches!(here.accept(&there.to_bytes()?), Err(HelloError::Build { .. })));
+///
+/// // Two builds that both announce an interface may talk, if it is the same one.
+/// let jobs = |signature| vec![Interface::new::<MsgPack>("jobs").with("submit", signature)];
+/// here.interfaces = jobs("call submit(u64) -> u32");
+/// there.interfaces = jobs("call submit(u64) -> u32");
+/// here.accept(&there.to_bytes()?)?;
+/// there.interfaces = jobs("call submit(i64) -> u32");
+/// assert!(matches!(here.accept(&there.to_bytes()?), Err(HelloError::Interface { .. })));
+///
+/// assert!(matches!(here.accept(b"HTTP/1.1 400 Bad Request"), Err(HelloError::Magic { found, .. }) if &found == b"HTTP"));
+/// # Ok::<(), HelloError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HelloError {

@@ -80,6 +80,18 @@ impl Interface {
     }
 
     /// The canonical text: a line for the interface and its codec, then one for each method.
+    ///
+    /// ```
+    /// use triune_wire::{Interface, MsgPack};
+    ///
+    /// let jobs = Interface::new::<MsgPack>("jobs").with("submit", "call submit(Job) -> u32").with("stop", "call stop()");
+    /// assert_eq!(
+    ///     jobs.text(),
+    ///     "interface jobs codec msgpack\nsubmit: call submit(Job) -> u32\nstop: call stop()\n"
+    /// );
+    /// assert_eq!(jobs.methods().last(), Some(("stop", "call stop()")));
+    /// assert_eq!((jobs.target("stop"), jobs.target("start")), (Some(1), None));
+    /// ```
     pub fn text(&self) -> String {
         let mut text = format!("interface {} codec {}\n", self.name, self.codec);
         for line in &self.methods {
@@ -138,6 +150,15 @@ impl Interface {
 }
 
 /// The hash of an interface.
+///
+/// ```
+/// use triune_wire::{Interface, MsgPack, Postcard};
+///
+/// let (one, other) = (Interface::new::<Postcard>("jobs"), Interface::new::<MsgPack>("jobs"));
+/// assert_eq!(one.fingerprint(), one.clone().fingerprint());
+/// assert_ne!(one.fingerprint(), other.fingerprint(), "the codec is a part of it");
+/// assert_eq!(one.fingerprint().to_string().len(), 2 * one.fingerprint().as_bytes().len());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 16]);
 
@@ -161,6 +182,16 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Where two interfaces of one name differ first.
+///
+/// ```
+/// use triune_wire::{Interface, Postcard};
+///
+/// let here = Interface::new::<Postcard>("jobs").with("submit", "call submit(u64)").with("stop", "call stop()");
+/// let there = Interface::new::<Postcard>("jobs").with("submit", "call submit(u64)");
+/// let difference = here.first_difference(&there).expect("a method is missing");
+/// assert_eq!((difference.method.as_str(), difference.there.as_str()), ("stop", ""));
+/// assert_eq!(difference.to_string(), "jobs.stop differs: `call stop()` here, nothing there (`call stop()` here, nothing there)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {

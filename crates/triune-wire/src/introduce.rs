@@ -21,6 +21,14 @@ pub mod target {
 }
 
 /// The body of an INTRODUCE frame.
+///
+/// ```
+/// use triune_wire::IntroduceMessage;
+///
+/// let message = IntroduceMessage::new("/shop/ledger");
+/// assert_eq!(IntroduceMessage::from_bytes(&message.to_bytes())?.name, "/shop/ledger");
+/// # Ok::<(), triune_wire::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IntroduceMessage {

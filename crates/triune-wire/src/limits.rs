@@ -13,6 +13,20 @@ use crate::FRAME_MAX;
 ///
 /// The byte bounds follow one rule: a message may be sent while the balance is *positive*, so one message
 /// larger than the bound can pass, alone.
+///
+/// ```
+/// use triune_wire::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.max_message = 1 << 20;
+/// limits.window_items = 16;
+/// limits.validate()?;
+///
+/// limits.window_items = 0;
+/// let error = limits.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "limit window_items is 0, must be at least 1");
+/// # Ok::<(), triune_wire::LimitsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

@@ -18,6 +18,20 @@ mod present {
 
 /// What precedes the arguments of a request: `u32 target | u8 present | [u64 remaining microseconds] |
 /// [trace context]`, little endian.
+///
+/// ```
+/// use std::time::Duration;
+/// use bytes::Bytes;
+/// use triune_wire::{RequestHead, TraceContext};
+///
+/// let mut head = RequestHead::new(3);
+/// head.deadline = Some(Duration::from_secs(5));
+/// head.trace = Some(TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 });
+/// let (bytes, len) = head.to_bytes();
+/// let body = Bytes::from([&bytes[..len], b"arguments"].concat());
+/// assert_eq!(RequestHead::split(body), Some((head, Bytes::from_static(b"arguments"))));
+/// assert_eq!(RequestHead::split(Bytes::from_static(b"cut")), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RequestHead {
@@ -92,6 +106,14 @@ impl RequestHead {
 }
 
 /// The body of a CREDIT: `u32 items | u64 bytes`, little endian.
+///
+/// ```
+/// use triune_wire::Credit;
+///
+/// let credit = Credit { items: 16, bytes: 1 << 20 };
+/// assert_eq!(Credit::from_bytes(&credit.to_bytes()), Some(credit));
+/// assert_eq!(Credit::from_bytes(b"too short"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
     /// How many more items may be sent.

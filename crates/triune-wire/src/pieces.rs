@@ -25,6 +25,29 @@ pub const fn total_head(total: u32) -> [u8; TOTAL_LEN] {
 }
 
 /// A message of which some pieces are missing.
+///
+/// ```
+/// use bytes::Bytes;
+/// use triune_wire::{FRAME_MAX, Pieces, total_head};
+///
+/// let message = vec![7; 100_000];
+/// let (first, rest) = message.split_at(60_000);
+/// let frame = Bytes::from([&total_head(100_000)[..], first].concat());
+///
+/// let (total, first) = Pieces::split_first(frame).expect("a message that is longer than a frame");
+/// assert!(total > FRAME_MAX);
+/// let mut pieces = Pieces::begin(total, &first, true);
+/// assert!(!pieces.add(&rest[..10_000])?);
+/// assert!(pieces.add(&rest[10_000..])?, "it is complete");
+/// assert_eq!(pieces.into_body().expect("it was kept"), message);
+///
+/// // One that nobody wants any more is only counted.
+/// let mut pieces = Pieces::begin(total, &first, true);
+/// pieces.discard();
+/// assert!(pieces.add(rest)?);
+/// assert_eq!(pieces.into_body(), None);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Debug)]
 pub struct Pieces {
     body: BytesMut,

@@ -42,6 +42,21 @@ pub enum ReportKind {
 ///
 /// The texts are bounded when a report is encoded: what is too long is shortened and says so. `Display`
 /// gives the message; `{:#}` adds where it comes from and the chain of causes.
+///
+/// ```
+/// use triune_wire::{Report, ReportKind};
+///
+/// let error = "x".parse::<u32>().unwrap_err();
+/// let mut report = Report::from_error(&error);
+/// report.path = Some("/parser".to_owned());
+/// report.location = Some("src/parse.rs:7:5".to_owned());
+///
+/// let read = Report::from_bytes(&report.to_bytes(1 << 20))?;
+/// assert!(read.kind == ReportKind::Error && read.type_name.ends_with("ParseIntError"));
+/// assert_eq!(read.to_string(), "invalid digit found in string");
+/// assert_eq!(format!("{read:#}"), "invalid digit found in string (in /parser, at src/parse.rs:7:5)");
+/// # Ok::<(), triune_wire::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {

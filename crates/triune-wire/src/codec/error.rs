@@ -10,6 +10,15 @@ use std::fmt;
 use super::depth::TooDeep;
 
 /// A value that could not be encoded.
+///
+/// ```
+/// use triune_wire::EncodeError;
+///
+/// let why = std::io::Error::other("a handle of this process means nothing elsewhere");
+/// let error = EncodeError::of::<std::fs::File>(&why);
+/// assert_eq!(error.type_name(), "std::fs::File");
+/// assert_eq!(error.to_string(), "cannot encode a value of type std::fs::File");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeError {
     type_name: &'static str,
@@ -41,6 +50,24 @@ impl Error for EncodeError {
 }
 
 /// Bytes that are not a value of the wanted type.
+///
+/// ```
+/// use std::error::Error as _;
+/// use triune_wire::{Codec, MsgPack, Postcard};
+///
+/// let error = Postcard::decode::<bool>(&[7]).unwrap_err();
+/// assert_eq!(error.type_name(), "bool");
+/// assert_eq!(error.to_string(), "cannot decode a value of type bool from 1 bytes");
+/// assert!(error.source().is_some(), "what the codec says");
+///
+/// let error = Postcard::decode::<u8>(&[7, 8, 9]).unwrap_err();
+/// assert_eq!(error.to_string(), "cannot decode a value of type u8 from 3 bytes: 2 bytes are left over");
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Nest(Vec<Nest>);
+/// let deep = MsgPack::decode::<Nest>(&[0x91; 500]).unwrap_err();
+/// assert!(deep.is_too_deep());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
     type_name: &'static str,

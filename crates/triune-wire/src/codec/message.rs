@@ -7,6 +7,22 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::payload::Lend;
 
 /// An encoded message: its parts, in order. Most have one.
+///
+/// ```
+/// use bytes::Bytes;
+/// use triune_wire::{Codec, Message, Payload, Postcard};
+///
+/// let text = Message::from(b"hello".to_vec());
+/// assert_eq!((text.len(), text.is_empty(), text.parts().count()), (5, false, 1));
+///
+/// // What a large payload is made of is not copied: it is a part of its own.
+/// let message = Postcard::to_message(&(1_u8, Payload::from(vec![7; 10_000]), 2_u8))?;
+/// let lengths: Vec<usize> = message.clone().into_parts().map(|part| part.len()).collect();
+/// assert_eq!(lengths, [3, 10_000, 1]);
+/// let whole: Bytes = message.into_bytes();
+/// assert_eq!(whole.len(), 10_004);
+/// # Ok::<(), triune_wire::EncodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Message {
     first: Bytes,
@@ -58,6 +74,26 @@ impl From<Vec<u8>> for Message {
 }
 
 /// Where a codec writes to: every [`BufMut`], such as a `Vec<u8>` or a `BytesMut`.
+///
+/// ```
+/// use triune_wire::{Codec, Output, Postcard};
+///
+/// /// Counts how long a value is.
+/// #[derive(Default)]
+/// struct Length(usize);
+///
+/// impl Output for Length {
+///     fn put(&mut self, bytes: &[u8]) -> bool {
+///         self.0 += bytes.len();
+///         true
+///     }
+/// }
+///
+/// let mut length = Length::default();
+/// Postcard::encode("twelve bytes", &mut length)?;
+/// assert_eq!(length.0, 13);
+/// # Ok::<(), triune_wire::EncodeError>(())
+/// ```
 pub trait Output {
     /// Appends the bytes. False if there is no room for them, as in a fixed buffer.
     fn put(&mut self, bytes: &[u8]) -> bool;

@@ -89,6 +89,19 @@ pub trait Codec: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`encode`](Codec::encode).
+    ///
+    /// ```
+    /// use triune_wire::{Codec, Postcard};
+    ///
+    /// let mut short = Vec::new();
+    /// for word in ["one", "two", "three"] {
+    ///     let message = Postcard::to_short_message(word, &mut short, 100)?;
+    ///     assert!(message.is_empty() && short.len() == word.len() + 1);
+    /// }
+    /// let message = Postcard::to_short_message(&"x".repeat(100), &mut short, 100)?;
+    /// assert!(short.is_empty() && message.len() == 101);
+    /// # Ok::<(), triune_wire::EncodeError>(())
+    /// ```
     fn to_short_message<T: Serialize + ?Sized>(
         value: &T,
         short: &mut Vec<u8>,
@@ -106,6 +119,15 @@ pub trait Codec: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`decode`](Codec::decode).
+    ///
+    /// ```
+    /// use triune_wire::{Codec, Payload, Postcard};
+    ///
+    /// let bytes = Postcard::to_bytes(&Payload::from(vec![7; 10_000]))?;
+    /// let payload: Payload = Postcard::decode_shared(&bytes)?;
+    /// assert!(bytes.as_ptr_range().contains(&payload.as_ptr()), "it is a view of the message");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn decode_shared<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, DecodeError> {
         let _lent = Lend::source(bytes);
         Self::decode(bytes)
@@ -116,6 +138,16 @@ pub trait Codec: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
 ///
 /// # Errors
 /// As there.
+///
+/// ```
+/// use triune_wire::{decode, encode, to_bytes};
+///
+/// let mut out = b"head".to_vec();
+/// encode(&(7_u8, "seven"), &mut out)?;
+/// assert_eq!(out[4..], to_bytes(&(7_u8, "seven"))?);
+/// assert_eq!(decode::<(u8, String)>(&out[4..])?, (7, "seven".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut impl Output) -> Result<(), EncodeError> {
     Postcard::encode(value, out)
 }
