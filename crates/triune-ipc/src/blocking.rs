@@ -33,6 +33,53 @@ use crate::{Config, ConnectError, LinkEnd, ProtocolError};
 const READ: usize = 64 * 1024;
 
 /// Serves the calls of one link, one after the other. Dropping it closes the link.
+///
+/// ```
+/// use triune_ipc::CallEnd;
+/// use triune_ipc::blocking::Server;
+/// use triune_wire::{Report, ReportKind};
+/// # use std::os::unix::net::UnixStream;
+/// # use triune_ipc::{Config, Link, LinkEnd, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # fn config(role: &str) -> Config {
+/// #     Config::new(Hello::new(BuildId::new([7; 16]), role, "example"))
+/// # }
+/// # /// Runs the caller's side beside a thread with the server.
+/// # fn beside<F: Future>(serve: impl FnOnce(UnixStream) + Send, ask: impl FnOnce(Link) -> F) -> F::Output {
+/// #     let (one, other) = UnixStream::pair().unwrap();
+/// #     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// #     std::thread::scope(|threads| {
+/// #         threads.spawn(|| serve(other));
+/// #         runtime.block_on(async {
+/// #             let (link, driver, _incoming) = connect(one, config("root")).await.unwrap();
+/// #             let ask = async { let answer = ask(link.clone()).await; link.goodbye(); answer };
+/// #             tokio::join!(ask, driver.run()).0
+/// #         })
+/// #     })
+/// # }
+/// // What a worker does on its main thread.
+/// let serve = |socket| -> () {
+///     let mut server = Server::accept(socket, &config("worker")).expect("the two sides can talk");
+///     assert_eq!(server.peer().role, "root");
+///     while let Ok(Some(call)) = server.next() {
+///         let answered = match call.target {
+///             0 => server.reply(call.id, &call.args),
+///             1 => server.reply_parts(call.id, [&b"twice: "[..], &call.args[..], &call.args[..]]),
+///             _ => server.fail(call.id, &Report::new(ReportKind::Unknown, "no such job")),
+///         };
+///         answered.expect("the caller is there");
+///         server.reuse(call.args);
+///     }
+/// };
+/// let ask = async |link: Link| {
+///     assert_eq!(&link.call(0, b"echo".to_vec()).await?[..], b"echo");
+///     assert_eq!(&link.call(1, b"ha".to_vec()).await?[..], b"twice: haha");
+///     assert_eq!(link.call(2, Vec::new()).await.unwrap_err().to_string(), "no such job");
+///     Ok::<_, CallEnd>(())
+/// };
+/// beside(serve, ask)?;
+/// # Ok::<_, CallEnd>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     stream: UnixStream,
@@ -74,6 +121,43 @@ pub enum Loan {
 
 /// Signs of life of a [`Server`], from any thread: for a peer that [listens](crate::Heartbeat::listening) for them, also while a call is
 /// served.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+/// use triune_ipc::blocking::Server;
+/// use triune_ipc::{Config, Heartbeat, connect};
+/// use triune_wire::{BuildId, Hello};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// let (one, other) = UnixStream::pair()?;
+/// let worker = std::thread::spawn(move || {
+///     let mut server = Server::accept(other, &config("worker")).expect("the two sides can talk");
+///     let pulse = server.pulse().expect("there are descriptors");
+///     let Ok(Some(call)) = server.next() else { panic!("a call was made") };
+///     for _part_of_a_long_computation in 0..3 {
+///         pulse.beat();
+///     }
+///     server.reply(call.id, b"done").expect("the caller is there");
+/// });
+///
+/// let mut watchful = config("root");
+/// watchful.heartbeat = Some(Heartbeat::listening(Duration::from_secs(5)));
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (link, driver, _incoming) = connect(one, watchful).await?;
+/// let ask = async {
+///     let answer = link.call(0, Vec::new()).await;
+///     link.goodbye();
+///     answer
+/// };
+/// let (answer, _end) = tokio::join!(ask, driver.run());
+/// assert_eq!(&answer?[..], b"done");
+/// # Ok::<_, Box<dyn std::error::Error>>(()) })?;
+/// # worker.join().map_err(|_panic| "the worker panicked")?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pulse {
     stream: UnixStream,
@@ -135,6 +219,46 @@ impl Server {
     ///
     /// # Errors
     /// As [`connect`](crate::connect).
+    ///
+    /// ```
+    /// use triune_ipc::CallEnd;
+    /// use triune_ipc::blocking::Server;
+    /// # use std::os::unix::net::UnixStream;
+    /// # use triune_ipc::{Config, Link, LinkEnd, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # fn config(role: &str) -> Config {
+    /// #     Config::new(Hello::new(BuildId::new([7; 16]), role, "example"))
+    /// # }
+    /// # /// Runs the caller's side beside a thread with the server.
+    /// # fn beside<F: Future>(serve: impl FnOnce(UnixStream) + Send, ask: impl FnOnce(Link) -> F) -> F::Output {
+    /// #     let (one, other) = UnixStream::pair().unwrap();
+    /// #     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// #     std::thread::scope(|threads| {
+    /// #         threads.spawn(|| serve(other));
+    /// #         runtime.block_on(async {
+    /// #             let (link, driver, _incoming) = connect(one, config("root")).await.unwrap();
+    /// #             let ask = async { let answer = ask(link.clone()).await; link.goodbye(); answer };
+    /// #             tokio::join!(ask, driver.run()).0
+    /// #         })
+    /// #     })
+    /// # }
+    /// let serve = |socket| -> () {
+    ///     let mut server = Server::accept_ahead(socket, &config("worker"), 3).expect("the two sides can talk");
+    ///     let mut turn = 0;
+    ///     while let Ok(Some(call)) = server.next() {
+    ///         turn += 1;
+    ///         server.reply(call.id, &[turn]).expect("the caller is there");
+    ///     }
+    /// };
+    /// let ask = async |link: Link| {
+    ///     // Three at a time: the second and the third are sent before the first is answered.
+    ///     assert_eq!(link.peer().limits.max_in_flight, 3);
+    ///     let (a, b, c) = tokio::try_join!(link.call(0, vec![]), link.call(0, vec![]), link.call(0, vec![]))?;
+    ///     Ok::<_, CallEnd>([a[0], b[0], c[0]])
+    /// };
+    /// assert_eq!(beside(serve, ask)?, [1, 2, 3]);
+    /// # Ok::<_, CallEnd>(())
+    /// ```
     pub fn accept_ahead(stream: UnixStream, config: &Config, calls: u32) -> Result<Server, ConnectError> {
         prepare(&stream);
         stream.set_nonblocking(false)?;
@@ -246,6 +370,53 @@ impl Server {
 
     /// What was lent and recalled since this was asked last, in its order: what the arguments of the next call may refer to
     /// has come before the call.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::{Read, Write};
+    /// use std::sync::Arc;
+    /// use triune_ipc::CallEnd;
+    /// use triune_ipc::blocking::{Loan, Server};
+    /// # use std::os::unix::net::UnixStream;
+    /// # use triune_ipc::{Config, Link, LinkEnd, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # fn config(role: &str) -> Config {
+    /// #     Config::new(Hello::new(BuildId::new([7; 16]), role, "example"))
+    /// # }
+    /// # /// Runs the caller's side beside a thread with the server.
+    /// # fn beside<F: Future>(serve: impl FnOnce(UnixStream) + Send, ask: impl FnOnce(Link) -> F) -> F::Output {
+    /// #     let (one, other) = UnixStream::pair().unwrap();
+    /// #     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// #     std::thread::scope(|threads| {
+    /// #         threads.spawn(|| serve(other));
+    /// #         runtime.block_on(async {
+    /// #             let (link, driver, _incoming) = connect(one, config("root")).await.unwrap();
+    /// #             let ask = async { let answer = ask(link.clone()).await; link.goodbye(); answer };
+    /// #             tokio::join!(ask, driver.run()).0
+    /// #         })
+    /// #     })
+    /// # }
+    /// let serve = |socket| -> () {
+    ///     let mut server = Server::accept(socket, &config("worker")).expect("the two sides can talk");
+    ///     let Ok(Some(call)) = server.next() else { panic!("a call was made") };
+    ///     let loans = server.loans();
+    ///     let [Loan::Lent { number: 7, file: Some(file) }] = &loans[..] else { panic!("not lent: {loans:?}") };
+    ///     let mut text = String::new();
+    ///     File::from(file.try_clone().expect("there are descriptors")).read_to_string(&mut text).expect("it is open");
+    ///     server.reply(call.id, text.as_bytes()).expect("the caller is there");
+    /// };
+    /// let ask = async |link: Link| {
+    ///     let (reader, mut writer) = std::io::pipe().expect("there are descriptors");
+    ///     writer.write_all(b"lent, not sent").expect("somebody reads");
+    ///     drop(writer);
+    ///     link.lend(7, Arc::new(reader.into()));
+    ///     let answer = link.call(0, Vec::new()).await;
+    ///     link.recall(7);
+    ///     answer
+    /// };
+    /// assert_eq!(&beside(serve, ask)?[..], b"lent, not sent");
+    /// # Ok::<_, CallEnd>(())
+    /// ```
     pub fn loans(&mut self) -> Vec<Loan> {
         std::mem::take(&mut self.loans)
     }

@@ -20,6 +20,35 @@ use crate::mux::Shared;
 /// Dropping it before the answer is there sends CANCEL; the handler over there may still be at work, and its
 /// answer is thrown away. To cancel *and* hear how the call ended, use [`cancel`](PendingCall::cancel) and
 /// go on waiting. Waiting by reference (`&mut call`) and giving up the wait loses nothing.
+///
+/// ```
+/// use triune_ipc::{CallEnd, Request};
+/// use triune_wire::{CancelCause, CancelMessage, Report, ReportKind};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let call = link.call(0, Vec::new());
+/// let Some(Request::Call(request)) = incoming.recv().await else { panic!("a call was made") };
+///
+/// call.cancel(CancelMessage::new(CancelCause::Explicit, "it takes too long"));
+/// let why = request.responder.cancelled().await;
+/// request.responder.fail(Report::new(ReportKind::Cancelled, format!("cancelled: {why}")));
+///
+/// let Err(CallEnd::Failed(report)) = call.await else { panic!("it has not ended well") };
+/// assert_eq!(report.to_string(), "cancelled: it takes too long");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a call cancels it; await it for its result"]
 pub struct PendingCall {
     shared: Arc<Shared>,

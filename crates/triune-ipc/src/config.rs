@@ -5,6 +5,18 @@ use std::time::Duration;
 use triune_wire::{Hello, Limits};
 
 /// Settings of one end of a link.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_ipc::Config;
+/// use triune_wire::{BuildId, Hello, Limits};
+///
+/// let mut limits = Limits::default();
+/// limits.max_message = 1 << 20;
+/// let mut config = Config::new(Hello::new(BuildId::new([7; 16]), "actor", "example")).with_limits(limits);
+/// config.spin = Duration::from_micros(50);
+/// assert_eq!(config.hello.limits.max_message, 1 << 20);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -29,6 +41,26 @@ pub struct Config {
 }
 
 /// How a side finds out that the other one is silent.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+/// use triune_ipc::{Config, Heartbeat, LinkEnd, connect};
+/// use triune_wire::{BuildId, Hello};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (one, other) = UnixStream::pair()?;
+/// let plain = Config::new(Hello::new(BuildId::new([7; 16]), "actor", "example"));
+/// let mut watchful = plain.clone();
+/// watchful.heartbeat = Some(Heartbeat::new(Duration::from_millis(2), Duration::from_millis(2)));
+/// let (ours, _theirs) = tokio::try_join!(connect(one, watchful), connect(other, plain))?;
+/// // The other side says hello, and then its driver is never polled.
+/// let end = ours.1.run().await;
+/// assert!(matches!(end, LinkEnd::Stalled { silent, .. } if silent.as_millis() >= 4));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Heartbeat {

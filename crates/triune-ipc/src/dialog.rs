@@ -17,6 +17,50 @@ use crate::{CallEnd, SendError, SendErrorKind};
 /// [`Link::open`](crate::Link::open).
 ///
 /// Dropping it before the dialog has ended sends CANCEL.
+///
+/// ```
+/// use triune_ipc::Request;
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let (mut dialog, mut sender, mut receiver) = link.open(0, b"sum".to_vec());
+/// let call = async {
+///     assert_eq!(&dialog.started().await?[..], b"ready");
+///     for number in [1, 2, 3] {
+///         sender.send(vec![number]).await.map_err(|error| error.to_string())?;
+///     }
+///     sender.end();
+///     while let Some(sum) = receiver.recv().await? {
+///         println!("{}", sum[0]);
+///     }
+///     Ok::<_, Box<dyn std::error::Error>>(dialog.ended().await?)
+/// };
+/// let serve = async {
+///     let Some(Request::Open(mut dialog)) = incoming.recv().await else { panic!("a dialog was opened") };
+///     dialog.responder.started(b"ready".to_vec())?;
+///     let mut sum = 0;
+///     while let Some(number) = dialog.receiver.recv().await? {
+///         sum += number[0];
+///         dialog.sender.send(vec![sum]).await.map_err(|error| error.to_string())?;
+///     }
+///     dialog.responder.reply(vec![sum]);
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// };
+/// let (result, ()) = tokio::try_join!(call, serve)?;
+/// assert_eq!(result[0], 6);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a dialog cancels it; await its first value and its end"]
 #[derive(Debug)]
 pub struct PendingDialog {
@@ -124,6 +168,34 @@ impl DialogSender {
     ///
     /// # Errors
     /// As [`send`](DialogSender::send), and [`SendErrorKind::Full`] where that would wait.
+    ///
+    /// ```
+    /// use triune_ipc::Request;
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// let (_dialog, mut sender, _receiver) = link.open(0, Vec::new());
+    /// let error = sender.try_send(b"early".to_vec()).unwrap_err();
+    /// assert!(error.is_full(), "the dialog has not been taken up yet");
+    /// let item = error.into_item();
+    ///
+    /// let Some(Request::Open(mut theirs)) = incoming.recv().await else { panic!("a dialog was opened") };
+    /// theirs.responder.started(Vec::new())?;
+    /// sender.send(item).await.map_err(|error| error.to_string())?;
+    /// assert_eq!(&theirs.receiver.recv().await?.expect("an item was sent")[..], b"early");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send(&mut self, item: impl Into<Message>) -> Result<(), SendError> {
         let item = item.into();
         let kind = match self.poll(&item, None) {

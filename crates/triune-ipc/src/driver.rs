@@ -109,6 +109,31 @@ impl Driver {
     ///
     /// # Cancel safety
     /// Nothing is lost: call it again to go on. Meanwhile nothing moves.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::sync::Arc;
+    /// use triune_ipc::{CallEnd, Config, LinkEnd, connect};
+    /// use triune_wire::{BuildId, Hello};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (one, other) = UnixStream::pair()?;
+    /// # let config = || Config::new(Hello::new(BuildId::new([7; 16]), "actor", "example"));
+    /// let (ours, theirs) = tokio::try_join!(connect(one, config()), connect(other, config()))?;
+    /// let (link, mut driver, _incoming) = ours;
+    /// let call = link.call(0, b"are you there?".to_vec());
+    /// drop(theirs); // The other side goes away, and has read nothing.
+    ///
+    /// let end = driver.drive().await;
+    /// assert!(matches!(end, LinkEnd::Eof) && driver.left_unread());
+    /// let status = std::io::Error::other("killed by SIGSEGV"); // The owner has waited for the process.
+    /// link.close(LinkEnd::Died(Arc::new(status)));
+    /// // Nothing of it was written; a call that may have been read would be `Lost`.
+    /// assert!(matches!(call.await, Err(CallEnd::NotSent(LinkEnd::Died(_)))));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn drive(&mut self) -> LinkEnd {
         poll_fn(|cx| self.poll_drive(cx)).await
     }

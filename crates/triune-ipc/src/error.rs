@@ -13,6 +13,31 @@ use bytes::Bytes;
 use triune_wire::{CancelMessage, FrameError, HelloError, Kind, Message, Report};
 
 /// Why a link could not be opened.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use triune_ipc::{Config, ConnectError, connect};
+/// use triune_wire::{BuildId, Hello, HelloError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = |build| Config::new(Hello::new(BuildId::new([build; 16]), "actor", "example"));
+///
+/// let (one, mut stranger) = UnixStream::pair()?;
+/// stranger.write_all(b"HTTP/1.1 400 Bad Request")?;
+/// let error = connect(one, config(7)).await.unwrap_err();
+/// assert!(matches!(error, ConnectError::NotTriune { .. }));
+///
+/// let (one, other) = UnixStream::pair()?;
+/// let (here, there) = tokio::join!(connect(one, config(7)), connect(other, config(8)));
+/// for error in [here.unwrap_err(), there.unwrap_err()] {
+///     assert!(matches!(error, ConnectError::Hello(HelloError::Build { .. })));
+///     assert!(error.to_string().ends_with("restart the program if it was rebuilt while it ran"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -80,6 +105,16 @@ impl From<io::Error> for ConnectError {
 }
 
 /// How a link ended. The first end wins and every wait on the link is told the same.
+///
+/// ```
+/// use std::sync::Arc;
+/// use triune_ipc::LinkEnd;
+/// use triune_wire::{Report, ReportKind};
+///
+/// let refused = LinkEnd::Refused(Arc::new(Report::new(ReportKind::Protocol, "unexpected ITEM for id 7")));
+/// assert_eq!(refused.to_string(), "the other side ended the link: unexpected ITEM for id 7");
+/// assert_eq!(LinkEnd::Goodbye.to_string(), "the link ended in good order");
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LinkEnd {
@@ -135,6 +170,28 @@ impl Error for LinkEnd {
 }
 
 /// What the other side did against the protocol.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use triune_ipc::{Config, LinkEnd, ProtocolError, connect};
+/// use triune_wire::{BuildId, Header, Hello, Kind};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hello = Hello::new(BuildId::new([7; 16]), "actor", "example");
+/// let mut said = Vec::new();
+/// Header::new(Kind::Hello, 0).frame(&hello.to_bytes()?, &mut said);
+/// Header::new(Kind::Reply, 9).to_caller().frame(b"nobody has asked", &mut said);
+///
+/// let (one, mut liar) = UnixStream::pair()?;
+/// liar.write_all(&said)?;
+/// let (_link, driver, _incoming) = connect(one, Config::new(hello)).await?;
+/// let LinkEnd::Protocol(error) = driver.run().await else { panic!("no such call was made") };
+/// assert!(matches!(*error, ProtocolError::Unexpected { kind: Kind::Reply, id: 9, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -193,6 +250,33 @@ impl From<FrameError> for ProtocolError {
 }
 
 /// How a call or a dialog ended, when not with a result.
+///
+/// ```
+/// use triune_ipc::CallEnd;
+/// use triune_wire::ReportKind;
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, incoming) = two_ends().await?; // of a link whose drivers run
+/// drop(incoming); // This side serves nothing.
+/// let Err(CallEnd::Failed(report)) = link.call(0, Vec::new()).await else { panic!("nobody can answer") };
+/// assert_eq!(report.kind, ReportKind::Unknown);
+///
+/// let too_much = vec![0; 1 + link.peer().limits.max_message as usize];
+/// let error = link.call(0, too_much).await.unwrap_err();
+/// assert!(matches!(error, CallEnd::TooLarge { max, .. } if max == 64 << 20));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum CallEnd {
@@ -251,6 +335,34 @@ impl Error for CallEnd {
 }
 
 /// An item that was not sent. It is handed back by [`into_item`](SendError::into_item).
+///
+/// ```
+/// use triune_ipc::{Request, SendErrorKind};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let (mut dialog, mut sender, _receiver) = link.open(0, Vec::new());
+/// let Some(Request::Open(mut theirs)) = incoming.recv().await else { panic!("a dialog was opened") };
+/// theirs.responder.started(Vec::new())?;
+/// theirs.responder.reply(b"enough".to_vec());
+/// assert_eq!(&dialog.ended().await?[..], b"enough");
+///
+/// let error = sender.send(b"one more".to_vec()).await.unwrap_err();
+/// assert!(matches!(error.kind(), SendErrorKind::Ended) && !error.is_full());
+/// assert_eq!(&error.into_item()[..], b"one more");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SendError {
     pub(crate) item: Message,

@@ -16,6 +16,44 @@ use crate::{CallEnd, DialogReceiver, DialogSender, Introduction};
 /// Where the requests of the other side come out.
 ///
 /// Dropping it refuses those that were not fetched and all that follow; handlers that run go on.
+///
+/// ```
+/// use triune_ipc::Request;
+/// use triune_wire::{Report, ReportKind};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let serve = async {
+///     while let Some(request) = incoming.recv().await {
+///         match request {
+///             Request::Call(call) if call.target == 0 => call.responder.reply(call.args),
+///             Request::Call(call) => call.responder.fail(Report::new(ReportKind::Unknown, "no such method")),
+///             Request::Open(dialog) => dialog.responder.fail(Report::new(ReportKind::Unknown, "no dialogs")),
+///             _ => break,
+///         }
+///     }
+/// };
+/// let ask = async {
+///     assert_eq!(&link.call(0, b"echo".to_vec()).await?[..], b"echo");
+///     assert_eq!(link.call(1, b"echo".to_vec()).await.unwrap_err().to_string(), "no such method");
+///     link.goodbye();
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// };
+/// let (asked, ()) = tokio::join!(ask, serve);
+/// asked?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Incoming {
     shared: Arc<Shared>,
@@ -108,6 +146,38 @@ pub struct IncomingDialog {
 /// The duty to answer a request exactly once.
 ///
 /// Dropping it answers with a report of kind [`ReportKind::Dropped`], so that no caller waits for ever.
+///
+/// ```
+/// use triune_ipc::{CallEnd, Request};
+/// use triune_wire::{CancelCause, ReportKind};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let (forgotten, given_up) = (link.call(0, Vec::new()), link.call(0, Vec::new()));
+/// let Some(Request::Call(one)) = incoming.recv().await else { panic!("a call was made") };
+/// let Some(Request::Call(other)) = incoming.recv().await else { panic!("another one was made") };
+///
+/// drop(one.responder);
+/// let Err(CallEnd::Failed(report)) = forgotten.await else { panic!("there is no answer") };
+/// assert_eq!(report.kind, ReportKind::Dropped);
+///
+/// assert!(other.responder.cancel().is_none());
+/// drop(given_up);
+/// assert_eq!(other.responder.cancelled().await.cause, CancelCause::Dropped);
+/// assert!(other.responder.cancel().is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping it tells the caller that its request was dropped; reply or fail"]
 pub struct Responder {
     shared: Arc<Shared>,

@@ -12,6 +12,37 @@ use crate::{DialogReceiver, DialogSender, LinkEnd, PendingCall, PendingDialog};
 /// One end of a link. A cheap handle: clones are the same link.
 ///
 /// The link lives as long as its [`Driver`](crate::Driver); handles do not keep it up.
+///
+/// ```
+/// use triune_ipc::{LinkEnd, Request};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// assert_eq!(link.peer().role, "actor");
+/// let serve = async {
+///     if let Some(Request::Call(call)) = incoming.recv().await {
+///         call.responder.reply([&call.args[..], b" yourself"].concat());
+///     }
+/// };
+/// let (answer, ()) = tokio::join!(link.call(0, b"hello".to_vec()), serve);
+/// assert_eq!(&answer?[..], b"hello yourself");
+///
+/// assert!(link.end().is_none());
+/// link.goodbye();
+/// assert!(matches!(link.ended().await, LinkEnd::Goodbye));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Link {
     shared: Arc<Shared>,
@@ -65,6 +96,29 @@ impl Link {
     }
 
     /// Asks the whole other side to cancel itself. It comes out of its [`Incoming`](crate::Incoming).
+    ///
+    /// ```
+    /// use triune_ipc::Request;
+    /// use triune_wire::{CancelCause, CancelMessage};
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// link.cancel_all(&CancelMessage::new(CancelCause::Shutdown, "closing time").with_by("/"));
+    /// let Some(Request::Cancel(message)) = incoming.recv().await else { panic!("it was asked to end") };
+    /// assert_eq!(message.to_string(), "closing time (by /)");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_all(&self, message: &CancelMessage) {
         self.shared.update(|state, _| state.cancel_peer(message));
     }
@@ -78,6 +132,33 @@ impl Link {
     /// Says GOODBYE as soon as no request is open any more, in either direction. Until then those that are
     /// open go on and the other side may still make some; new ones of this side end with
     /// [`CallEnd::NotSent`](crate::CallEnd::NotSent).
+    ///
+    /// ```
+    /// use triune_ipc::{CallEnd, LinkEnd, Request};
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// let open = link.call(0, b"one more thing".to_vec());
+    /// link.goodbye_when_idle();
+    /// assert!(matches!(link.call(0, Vec::new()).await, Err(CallEnd::NotSent(_))));
+    ///
+    /// let Some(Request::Call(call)) = incoming.recv().await else { panic!("the first call goes on") };
+    /// call.responder.reply(b"good".to_vec());
+    /// assert_eq!(&open.await?[..], b"good");
+    /// assert!(matches!(link.ended().await, LinkEnd::Goodbye));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn goodbye_when_idle(&self) {
         self.shared.update(|state, _| state.drain());
     }
@@ -94,6 +175,37 @@ impl Link {
     /// answer a request of its after this, for instance.
     ///
     /// So a side that is seldom introduced to anybody reads without looking for descriptors, which is cheaper for large messages.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use triune_ipc::Request;
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, other, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// other.expect_introduction();
+    /// let (here, there) = UnixStream::pair()?;
+    /// link.pass_socket("sibling", there);
+    ///
+    /// let Some(Request::Introduction(mut met)) = incoming.recv().await else { panic!("it was passed") };
+    /// assert_eq!(met.name, "sibling");
+    /// (&here).write_all(b"hello")?;
+    /// let mut heard = [0; 5];
+    /// met.socket.read_exact(&mut heard)?;
+    /// assert_eq!(&heard, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn expect_introduction(&self) {
         self.shared.update(|state, _| state.expect_introduction());
     }
@@ -111,6 +223,33 @@ impl Link {
 
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are
     /// ignored. Nothing that is queued is written any more.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use triune_ipc::{CallEnd, LinkEnd};
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// let call = link.call(0, Vec::new());
+    /// assert!(incoming.recv().await.is_some());
+    /// // Whoever watches the other process knows more than the socket tells.
+    /// link.close(LinkEnd::Died(Arc::new(std::io::Error::other("killed by SIGKILL"))));
+    /// let error = call.await.unwrap_err();
+    /// assert!(matches!(error, CallEnd::Lost(_)), "it was being served");
+    /// assert_eq!(error.link_end().expect("that is why").to_string(), "killed by SIGKILL");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self, end: LinkEnd) {
         self.shared.end(end);
     }
@@ -137,6 +276,37 @@ impl Link {
 }
 
 /// What travels with a request besides its arguments.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use triune_ipc::{CallOptions, Request};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let mut options = CallOptions::default();
+/// options.deadline = Some(Instant::now() + Duration::from_secs(5));
+/// let call = link.call_with(3, Vec::new(), options);
+///
+/// let Some(Request::Call(request)) = incoming.recv().await else { panic!("a call was made") };
+/// assert_eq!(request.target, 3);
+/// let left = request.deadline.expect("it travels along") - Instant::now();
+/// assert!(left <= Duration::from_secs(5));
+/// request.responder.reply(Vec::new());
+/// assert_eq!(call.await?.len(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct CallOptions {

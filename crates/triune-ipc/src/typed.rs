@@ -29,6 +29,36 @@ impl Link {
     ///
     /// # Errors
     /// The value cannot be encoded, the call ended without a result, or its result cannot be decoded.
+    ///
+    /// ```
+    /// use triune_ipc::{CallOptions, Request};
+    /// use triune_wire::{Codec, Postcard};
+    /// # use triune_ipc::{Config, Incoming, Link, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+    /// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+    /// #     Ok((caller.0, callee.2))
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///
+    /// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+    /// let serve = async {
+    ///     let Some(Request::Call(call)) = incoming.recv().await else { panic!("a call was made") };
+    ///     let (width, height): (u32, u32) = Postcard::decode_shared(&call.args)?;
+    ///     call.responder.reply(Postcard::to_message(&(width * height))?);
+    ///     Ok::<_, Box<dyn std::error::Error>>(())
+    /// };
+    /// let ask = link.call_typed::<Postcard, _, u32>(0, &(6_u32, 7_u32), CallOptions::default());
+    /// let (area, served) = tokio::join!(ask, serve);
+    /// served?;
+    /// assert_eq!(area?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn call_typed<C: Codec, A: Serialize + ?Sized, R: DeserializeOwned>(
         &self,
         target: u32,
@@ -42,6 +72,34 @@ impl Link {
 }
 
 /// Why a typed call left no value.
+///
+/// ```
+/// use triune_ipc::{CallOptions, Request, TypedCallError};
+/// use triune_wire::Postcard;
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let serve = async {
+///     if let Some(Request::Call(call)) = incoming.recv().await {
+///         call.responder.reply(b"no number".to_vec());
+///     }
+/// };
+/// let ask = link.call_typed::<Postcard, _, bool>(0, "is it true?", CallOptions::default());
+/// let (answer, ()) = tokio::join!(ask, serve);
+/// assert!(matches!(answer, Err(TypedCallError::Decode(error)) if error.type_name() == "bool"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TypedCallError {
@@ -74,6 +132,47 @@ impl Error for TypedCallError {
 }
 
 /// The sending direction of a dialog for values of one type. Dropping it ends the direction.
+///
+/// ```
+/// use triune_ipc::{Request, TypedReceiver, TypedSender};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let (mut dialog, sender, receiver) = link.open(0, Vec::new());
+/// let (mut words, mut lengths) = (TypedSender::<String>::new(sender), TypedReceiver::<usize>::new(receiver));
+/// let serve = async {
+///     let Some(Request::Open(mut dialog)) = incoming.recv().await else { panic!("a dialog was opened") };
+///     dialog.responder.started(Vec::new())?;
+///     let mut words = TypedReceiver::<String>::new(dialog.receiver);
+///     let mut lengths = TypedSender::<usize>::new(dialog.sender);
+///     while let Some(word) = words.recv().await? {
+///         lengths.send(&word.len()).await?;
+///     }
+///     dialog.responder.reply(Vec::new());
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// };
+/// let talk = async {
+///     words.send(&"three".to_owned()).await?;
+///     assert_eq!(lengths.recv().await?, Some(5));
+///     words.end();
+///     assert_eq!(lengths.recv().await?, None);
+///     dialog.ended().await?;
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// };
+/// tokio::try_join!(talk, serve)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TypedSender<T, C = Postcard> {
     raw: DialogSender,
@@ -127,6 +226,31 @@ impl<T: Serialize, C: Codec> TypedSender<T, C> {
 }
 
 /// Why a value was not sent.
+///
+/// ```
+/// use triune_ipc::TypedSender;
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, incoming) = two_ends().await?; // of a link whose drivers run
+/// drop(incoming);
+/// let (_dialog, sender, _receiver) = link.open(0, Vec::new());
+/// let mut numbers = TypedSender::<u64>::new(sender);
+/// let error = numbers.try_send(&7).unwrap_err();
+/// assert!(error.is_full(), "nobody has taken the dialog up yet");
+/// assert_eq!(error.to_string(), "the item was not sent: no room now");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TypedSendError {
@@ -193,6 +317,33 @@ impl<T: DeserializeOwned, C: Codec> TypedReceiver<T, C> {
 }
 
 /// Why no value was received.
+///
+/// ```
+/// use triune_ipc::{RecvError, Request, TypedReceiver};
+/// # use triune_ipc::{Config, Incoming, Link, connect};
+/// # use triune_wire::{BuildId, Hello};
+/// # async fn two_ends() -> Result<(Link, Incoming), Box<dyn std::error::Error>> {
+/// #     let (one, other) = std::os::unix::net::UnixStream::pair()?;
+/// #     let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+/// #     let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+/// #     tokio::spawn(async { tokio::join!(caller.1.run(), callee.1.run()) });
+/// #     Ok((caller.0, callee.2))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// let (link, mut incoming) = two_ends().await?; // of a link whose drivers run
+/// let (_dialog, _sender, receiver) = link.open(0, Vec::new());
+/// let mut flags = TypedReceiver::<bool>::new(receiver);
+/// let Some(Request::Open(mut theirs)) = incoming.recv().await else { panic!("a dialog was opened") };
+/// theirs.responder.started(Vec::new())?;
+/// theirs.sender.send(vec![7]).await.map_err(|error| error.to_string())?;
+/// theirs.sender.send(vec![1]).await.map_err(|error| error.to_string())?;
+/// assert!(matches!(flags.recv().await, Err(RecvError::Decode(_))), "7 is neither true nor false");
+/// assert_eq!(flags.recv().await?, Some(true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RecvError {
