@@ -4,6 +4,7 @@
 //! part behind the system call (boot, handshake) is raised by the crates above through the constructors here.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ const REMEDY: &str =
     "call triune::init() first thing in main, use #[triune::main], or enable the feature auto-init";
 
 const PROGRAM_REMEDY: &str = "a Rust program calls triune::init() first thing in main, or uses #[triune::main]; any other one speaks \
-                              triune's protocol over descriptor 3 (docs/protocol.md)";
+                              triune's protocol over descriptor 3 (docs/protocol.md); a program that starts one hands on descriptor 3 and \
+                              the environment, and waits for it";
 
 /// A child could not be started. A cheap handle: clones share the cause.
 ///
@@ -42,6 +44,8 @@ pub struct StartError {
 #[derive(Debug)]
 struct Other {
     program: Program,
+    /// Where it is looked for.
+    path: OsString,
     stderr_tail: String,
 }
 
@@ -49,8 +53,10 @@ struct Other {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StartErrorKind {
-    /// The system refused a process or its descriptors.
+    /// The system refused a process, its descriptors or its current folder.
     Spawn(Arc<io::Error>),
+    /// The system did not execute the other program that the child was to become.
+    Execute(Arc<io::Error>),
     /// The program does not send its children into their roles. Holds how the child ended, if one was started at all.
     EntryNotReached(Option<Exit>),
     /// The child ended before it said hello.
@@ -87,6 +93,12 @@ impl StartError {
     #[must_use]
     pub fn spawn(name: &str, error: io::Error) -> Self {
         Self::new(name, StartErrorKind::Spawn(Arc::new(error)))
+    }
+
+    /// A child that could not become another program.
+    #[must_use]
+    pub fn execute(name: &str, error: io::Error) -> Self {
+        Self::new(name, StartErrorKind::Execute(Arc::new(error)))
     }
 
     /// A child that ended before it said hello. Tells one that missed its entry from one that died in it.
@@ -141,7 +153,8 @@ impl StartError {
     /// ```
     #[must_use]
     pub fn of_program(mut self, program: &Program, stderr_tail: String) -> Self {
-        self.program = Some(Arc::new(Other { program: program.clone(), stderr_tail }));
+        let (program, path) = (program.clone(), program.path());
+        self.program = Some(Arc::new(Other { program, path, stderr_tail }));
         self
     }
 
@@ -201,12 +214,46 @@ impl StartError {
     }
 }
 
+impl Other {
+    /// Says what can be done about a program that the system did not execute.
+    fn advise(&self, error: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) if self.program.is_path() => write!(
+                f,
+                "; there is no `{path}`, or not the interpreter that its first line names; a relative path begins in the current \
+                 folder of this process, whatever `current_dir` says"
+            ),
+            Some(libc::ENOENT | libc::ENOTDIR) => write!(
+                f,
+                "; no folder of the `PATH` in its environment has a `{path}`; install it, give its whole path, or set `PATH` with \
+                 `Program::env`"
+            ),
+            Some(libc::EACCES | libc::EPERM) => write!(
+                f,
+                "; make `{path}` a file that may be executed (`chmod +x`), and if its paths are limited, name its folder and those \
+                 that it reads to begin with `Limits::read_only`"
+            ),
+            Some(libc::ENOEXEC) => write!(
+                f,
+                "; `{path}` is neither a binary for this machine nor a script with a first line such as `#!/bin/sh`, and no shell \
+                 is asked: name one, as in `Program::new(\"sh\").arg(..)`"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl StartError {
     fn fmt_of_program(&self, f: &mut fmt::Formatter<'_>, other: &Other) -> fmt::Result {
-        let (name, Other { program, stderr_tail }) = (&self.name, other);
+        let (name, Other { program, stderr_tail, .. }) = (&self.name, other);
         match &self.kind {
             StartErrorKind::Spawn(_) => {
-                return write!(f, "cannot start process `{name}`: `{program}` cannot be executed");
+                return write!(f, "cannot start process `{name}`, which is `{program}`");
+            }
+            StartErrorKind::Execute(error) => {
+                write!(f, "cannot start process `{name}`: `{program}` cannot be executed")?;
+                return other.advise(error, f);
             }
             StartErrorKind::EntryNotReached(_) => {
                 return write!(
@@ -249,7 +296,9 @@ impl fmt::Display for StartError {
             return self.fmt_of_program(f, other);
         }
         match &self.kind {
-            StartErrorKind::Spawn(_) => write!(f, "cannot start process `{name}`"),
+            StartErrorKind::Spawn(_) | StartErrorKind::Execute(_) => {
+                write!(f, "cannot start process `{name}`")
+            }
             StartErrorKind::EntryNotReached(None) => {
                 write!(
                     f,
@@ -277,7 +326,7 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            StartErrorKind::Spawn(error) => Some(&**error),
+            StartErrorKind::Spawn(error) | StartErrorKind::Execute(error) => Some(&**error),
             StartErrorKind::Limits(error) => Some(error),
             StartErrorKind::Handshake(error) => Some(&**error as &(dyn Error + 'static)),
             _ => None,

@@ -111,7 +111,7 @@ impl Program {
         self
     }
 
-    /// Its current folder, instead of that of this process. It must exist at the start.
+    /// Its current folder, instead of that of this process. It must exist at the start, or the start is an error that names it.
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -121,13 +121,21 @@ impl Program {
         self.folder.as_deref()
     }
 
+    /// Whether it is named by a path, and so not looked for.
+    pub(crate) fn is_path(&self) -> bool {
+        self.path.as_bytes().contains(&b'/')
+    }
+
+    /// Where it is: its whole path, or the name that it is looked for by.
+    pub(crate) fn path(&self) -> OsString {
+        // Without a current folder of ours, a relative path leads nowhere anyway.
+        let absolute = self.is_path().then(|| std::path::absolute(&self.path).ok()).flatten();
+        absolute.map_or_else(|| self.path.clone(), PathBuf::into_os_string)
+    }
+
     /// What the child executes: the program and its arguments.
     pub(crate) fn command_line(&self) -> Vec<OsString> {
-        // Without a current folder of ours, a relative path leads nowhere anyway.
-        let is_path = self.path.as_bytes().contains(&b'/');
-        let absolute = is_path.then(|| std::path::absolute(&self.path).ok()).flatten();
-        let program = absolute.map_or_else(|| self.path.clone(), PathBuf::into_os_string);
-        std::iter::once(program).chain(self.args.iter().cloned()).collect()
+        std::iter::once(self.path()).chain(self.args.iter().cloned()).collect()
     }
 
     /// Changes an environment, given as `KEY=value`, into that of the program.

@@ -90,6 +90,8 @@ async fn start_by_ourselves(spec: Spec) -> io::Result<(Process, UnixStream)> {
 
 fn start_blocking(spec: Spec) -> io::Result<(Process, UnixStream)> {
     let (env, args) = (spec.environment(), spec.arguments());
+    // The system does not say whether it is the folder that it cannot find, or this program.
+    drop(spec.open_folder()?);
     let folder = spec.folder().map(Path::to_owned);
     let Spec { role, name, stdio, .. } = spec;
     let (ours, theirs) = UnixStream::pair()?;

@@ -1,6 +1,8 @@
 //! What to start: the role, the name, and everything that the child is to be given.
 
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::program::Program;
 use crate::stdio::Stdio;
-use crate::tree;
+use crate::{sys, tree};
 
 /// How long a child may clean up when its owner is gone, unless told otherwise.
 const GRACE: Duration = Duration::from_millis(500);
@@ -93,7 +95,7 @@ impl Spec {
         self
     }
 
-    /// The child's current folder, instead of that of its owner. It must exist at the start.
+    /// The child's current folder, instead of that of its owner. It must exist at the start, or the start is an error that names it.
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -158,6 +160,21 @@ impl Spec {
     /// Its current folder, if it is not that of this process.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.program.as_ref().and_then(Program::folder).or(self.folder.as_deref())
+    }
+
+    /// Opens its current folder, for whoever starts it.
+    pub(crate) fn open_folder(&self) -> io::Result<OwnedFd> {
+        let Some(folder) = self.folder() else { return sys::open_folder(".".as_ref()) };
+        // With the dot, the system also looks whether we may enter it.
+        sys::open_folder(&folder.join(".")).map_err(|error| {
+            let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            let text = format!(
+                "its current folder `{}` cannot be entered: {error}; make it before the start, or name another one with \
+                 `current_dir`",
+                whole.display()
+            );
+            io::Error::new(error.kind(), text)
+        })
     }
 
     fn own_variables(&self) -> impl Iterator<Item = (OsString, OsString)> {

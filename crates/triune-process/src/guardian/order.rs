@@ -145,7 +145,7 @@ pub(crate) async fn attempt(
     let (link, their_link) = UnixStream::pair()?;
     let (channel, their_channel) = sys::message_pair()?;
     let (outputs, stdout, stderr) = Outputs::open(spec.stdio, &spec.name)?;
-    let folder = sys::open_folder(spec.folder().unwrap_or(".".as_ref()))?;
+    let folder = spec.open_folder()?;
     let mut request = Request::Spawn(order).encode();
     if request.len() > MAX_REQUEST {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));

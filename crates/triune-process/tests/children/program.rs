@@ -67,6 +67,12 @@ async fn survey() {
         lines[lines.len() - 1].strip_prefix("TRIUNE_LINK report:3:").unwrap().split_once(' ').unwrap();
     assert_eq!(socket, format!("socket:[{mark}]"));
     assert!(process.wait().await.is_success());
+
+    let program = shell("exit 0").current_dir("/no/such/folder");
+    let error = triune_process::spawn(Spec::new(PROGRAM, "other").program(program)).await.unwrap_err();
+    let StartErrorKind::Spawn(cause) = error.kind() else { panic!("{error:?}") };
+    assert_eq!(cause.kind(), std::io::ErrorKind::NotFound);
+    assert!(cause.to_string().contains("folder `/no/such/folder` cannot be entered"), "{cause}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ async fn refused(process: &Process, error: ConnectError, is_another: bool) -> St
             Err(_elapsed) => StartError::handshake(process.name(), error),
         },
         ConnectError::Refused(report) => match becoming::error_of(&report) {
-            Some(error) => StartError::spawn(process.name(), error),
+            Some(error) => StartError::execute(process.name(), error),
             None => StartError::handshake(process.name(), ConnectError::Refused(report)),
         },
         ConnectError::Timeout { after, .. } => StartError::deadline(process.name(), after),

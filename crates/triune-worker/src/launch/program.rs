@@ -22,6 +22,10 @@ impl Launcher for Another {
         spec: Spec,
     ) -> BoxFuture<'a, Result<(Process, UnixStream), StartFailure>> {
         let spec = spec.program(self.0.clone());
-        async { triune_process::spawn(spec).await.map_err(StartFailure::Failed) }.boxed()
+        async {
+            let started = triune_process::spawn(spec).await;
+            started.map_err(|error| StartFailure::Failed(error.of_program(&self.0, String::new())))
+        }
+        .boxed()
     }
 }

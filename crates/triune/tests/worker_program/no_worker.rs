@@ -1,11 +1,13 @@
 //! Programs that are no workers: the error says what they did instead, and what to do.
 
 use std::error::Error as _;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use triune::Result;
-use triune::worker::{self, Program, RunError, StartError};
+use triune::worker::{self, Program, RunError, StartError, StartErrorKind};
 use triune_testing::LeakGuard;
 
 use crate::jobs::add;
@@ -82,15 +84,70 @@ fn one_that_says_something_else_is_refused() {
 
 #[test]
 fn one_that_is_not_there_or_not_executable_is_an_error_of_the_system() {
-    for (path, kind) in
-        [("./no-such-worker", io::ErrorKind::NotFound), ("/", io::ErrorKind::PermissionDenied)]
-    {
-        with(Program::new(path), "missing", async || {
+    let folder = tempfile::tempdir().expect("there is room");
+    let file = |name: &str, mode, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("there is room");
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+        path.into_os_string()
+    };
+    let here = std::env::current_dir().expect("there is one").join("no-such-worker");
+    let here = format!("there is no `{}`, or not the interpreter", here.display());
+    let whatever = file("whatever", 0o700, "exit 0");
+    for (program, kind, advice) in [
+        // Its folder is none of those in which it is looked for.
+        (Program::new("./no-such-worker").current_dir("/usr"), io::ErrorKind::NotFound, &here[..]),
+        (
+            Program::new("no-such-worker"),
+            io::ErrorKind::NotFound,
+            "in its environment has a `no-such-worker`; install it",
+        ),
+        (
+            Program::new("whatever").env("PATH", "/"),
+            io::ErrorKind::NotFound,
+            "set `PATH` with `Program::env`",
+        ),
+        (Program::new("/"), io::ErrorKind::PermissionDenied, "make `/` a file that may be executed"),
+        (Program::new(file("plain", 0o600, "#!/bin/sh\n")), io::ErrorKind::PermissionDenied, "(`chmod +x`)"),
+        (
+            Program::new(file("odd", 0o700, "#!/no/such/shell\n")),
+            io::ErrorKind::NotFound,
+            "the interpreter that its first line",
+        ),
+        (Program::new(whatever), io::Error::from_raw_os_error(8).kind(), "no shell is asked: name one"),
+    ] {
+        let name = program.to_string();
+        with(program, "missing", async || {
             let error = start_error(PATIENT).await?;
-            assert!(error.to_string().ends_with(&format!("`{path}` cannot be executed")), "{error}");
+            assert!(matches!(error.kind(), StartErrorKind::Execute(_)), "{error:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("`{name}` cannot be executed; ")) && text.contains(advice),
+                "{text}"
+            );
             let cause =
                 error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).expect("of the system");
             assert_eq!(cause.kind(), kind);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_with_the_program_that_was_to_work_in_it() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let [missing, file] = ["missing", "file"].map(|name| folder.path().join(name));
+    std::fs::write(&file, "").expect("there is room");
+    for (path, why) in [(missing, "No such file"), (file, "Not a directory")] {
+        with(Program::new("cat").current_dir(&path), "folder", async || {
+            let error = start_error(PATIENT).await?;
+            assert!(error.to_string().ends_with(", which is `cat`"), "{error}");
+            let cause = error.source().expect("it has one").to_string();
+            for part in
+                [&format!("folder `{}` cannot be entered: {why}", path.display()), "make it before the start"]
+            {
+                assert!(cause.contains(part), "{cause}");
+            }
             Ok(())
         });
     }
