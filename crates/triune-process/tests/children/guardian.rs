@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use triune_process::{Containment, Exit, Spec, containment};
+use triune_process::{Containment, Exit, PROGRAM, Program, Spec, containment};
 use triune_testing::{LeakGuard, ProcessInfo, wait_gone, wait_until};
 
 use crate::outlaws::{read_line, read_processes};
@@ -164,9 +164,15 @@ fn a_root_with_children() {
     block_on(async {
         let mut children = Vec::new();
         for role in roles.split(',') {
-            let role: &'static str =
-                ["outlaw", "owner", "busy", "deaf"].into_iter().find(|known| *known == role).unwrap();
-            let spec = Spec::new(role, role).orphan_grace(GRACE);
+            let role: &'static str = ["outlaw", "owner", "busy", "deaf", PROGRAM]
+                .into_iter()
+                .find(|known| *known == role)
+                .unwrap();
+            let mut spec = Spec::new(role, role).orphan_grace(GRACE);
+            if role == PROGRAM {
+                // An empty line says that it is there; it never looks at anything else.
+                spec = spec.program(Program::new("sh").args(["-c", "echo >&3; exec sleep 1000"]));
+            }
             let (child, mut link) = start_with(spec).await;
             let beneath = if role == "busy" { String::new() } else { read_line(&mut link) };
             println!("pids {} {beneath}", child.pid());
@@ -309,7 +315,7 @@ fn a_killed_guardian_takes_everything_along_at_the_hard_level() {
 #[test]
 fn processes_of_triune_die_with_root_and_guardian_at_the_tree_level() {
     let guard = LeakGuard::new();
-    let root = Root::start("busy,busy", Containment::Tree).expect("the default level");
+    let root = Root::start("busy,program,busy", Containment::Tree).expect("the default level");
     let victims = [root.root.id(), root.guardians[0]];
     root.kill(&victims, LIMIT);
     guard.finish();
