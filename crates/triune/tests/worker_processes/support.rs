@@ -94,9 +94,11 @@ impl Gate {
 
     pub(crate) async fn arrival(&self) -> Result<Arrival> {
         let (mut stream, _) = tokio::time::timeout(SOON, self.listener.accept()).await??;
-        let pid = stream.read_u32().await?;
+        // What it says is its number in its own namespace.
+        let _own_number = stream.read_u32().await?;
         let ticket = stream.read_u32().await?;
-        let process = ProcessInfo::of(pid).expect("it waits at the gate");
+        let pid = stream.peer_cred()?.pid().and_then(|pid| u32::try_from(pid).ok());
+        let process = pid.and_then(ProcessInfo::of).expect("it waits at the gate");
         Ok(Arrival { process, ticket, stream })
     }
 

@@ -1,12 +1,13 @@
 //! Other programs that die: of themselves, of a signal, with their pool; and what they leave behind.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use triune::__private::RuntimeConfig;
 use triune::prelude::*;
-use triune::worker::{self, DeathCause, Limits, RunError, WorkerKind, Workers};
-use triune_testing::{LeakGuard, ProcessInfo, wait_gone};
+use triune::worker::{self, DeathCause, Limits, Program, RunError, WorkerKind, Workers};
+use triune_testing::{LeakGuard, ProcessInfo, wait_gone, wait_until};
 
 use crate::jobs::{add, misbehave};
 use crate::programs::{self, with_each};
@@ -114,57 +115,90 @@ fn a_worker() -> Option<ProcessInfo> {
     })
 }
 
-/// Not a test: the program that the next one kills.
+/// Not a test: the program that the next ones kill.
 #[test]
-#[ignore = "runs as a child of a_busy_program_dies_with_its_pool"]
+#[ignore = "runs as a program of its own"]
 fn parent_of_a_busy_program() {
     let Ok(path) = std::env::var("TEST_GATE") else { return };
-    let program = if std::env::var_os("TEST_PYTHON").is_some() {
-        programs::python()
-    } else {
-        Some(programs::another())
-    };
+    let name = std::env::var("TEST_PROGRAM").expect("it is said with the gate");
+    let (_, program) = programs_to_kill().find(|(known, _)| *known == name).expect("it is one of them");
     let end = triune::__private::test(RuntimeConfig::current_thread(), "parent", async || -> Result {
-        worker::configure_default(
-            Workers::new().kind(WorkerKind::Program(program.clone().expect("it is there"))),
-        )?;
+        worker::configure_default(Workers::new().kind(WorkerKind::Program(program.clone())))?;
         Ok(worker::run(spin::with(path.clone())).await?)
     });
     panic!("it was to be killed, and ended with {end:?}");
 }
 
+fn programs_to_kill() -> impl Iterator<Item = (&'static str, Program)> {
+    let programs = [
+        ("another", Some(programs::another())),
+        ("python", programs::python()),
+        ("wrapped", Some(programs::wrapped())),
+    ];
+    programs.into_iter().filter_map(|(name, program)| Some((name, program?)))
+}
+
+/// Calls `end` with a program that has a pool, and with a busy worker of that pool. The worker must be gone then.
+#[track_caller]
+fn with_a_pool_to_kill(name: &str, end: impl Fn(&mut Child, &ProcessInfo)) {
+    let outcome = triune::__private::test(RuntimeConfig::current_thread(), "killed", async || -> Result {
+        let gate = Gate::new()?;
+        #[expect(clippy::disallowed_methods, reason = "a root of its own, which is killed as a shell would")]
+        let mut parent = Command::new(std::env::current_exe()?);
+        let parent = parent.args(["--exact", "ends::parent_of_a_busy_program", "--ignored"]);
+        let parent = parent.env("TEST_GATE", gate.path()).env("TEST_PROGRAM", name);
+        let mut parent = parent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut arrival = gate.arrival().await?;
+        end(&mut parent, &arrival.process);
+        arrival.closed().await?;
+        let gone = wait_gone(std::slice::from_ref(&arrival.process), SOON);
+        // Also if that failed.
+        parent.kill()?;
+        parent.wait()?;
+        Ok(gone?)
+    });
+    outcome.expect("nothing fails");
+}
+
 #[test]
 fn a_busy_program_dies_with_its_pool() {
     let guard = LeakGuard::new();
-    for python in [false, true] {
-        if python && programs::python().is_none() {
-            continue;
-        }
-        let outcome =
-            triune::__private::test(RuntimeConfig::current_thread(), "killed", async || -> Result {
-                let gate = Gate::new()?;
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "a root of its own, which is killed as a shell would"
-                )]
-                let mut parent = Command::new(std::env::current_exe()?);
-                parent
-                    .args(["--exact", "ends::parent_of_a_busy_program", "--ignored"])
-                    .env("TEST_GATE", gate.path());
-                if python {
-                    parent.env("TEST_PYTHON", "1");
-                }
-                let mut parent = parent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-                let mut arrival = gate.arrival().await?;
-                parent.kill()?;
-                parent.wait()?;
-                arrival.closed().await?;
-                wait_gone(std::slice::from_ref(&arrival.process), SOON)?;
-                Ok(())
-            });
-        outcome.expect("nothing fails");
+    for (name, _) in programs_to_kill() {
+        with_a_pool_to_kill(name, |parent, _worker| parent.kill().expect("it waits for its job"));
     }
     guard.finish();
+}
+
+// Of its own accord, that is: nobody is there who would look for it, and it does not know the protocol of triune's own.
+#[test]
+fn a_busy_program_dies_with_its_guardian_while_its_pool_is_stopped() {
+    let guard = LeakGuard::new();
+    for (name, _) in programs_to_kill() {
+        with_a_pool_to_kill(name, |parent, worker| {
+            let pool = ProcessInfo::of(parent.id()).expect("it waits for its job");
+            let mut guardian = ProcessInfo::of(worker.parent).expect("it waits for its children");
+            if name == "wrapped" {
+                guardian = ProcessInfo::of(guardian.parent).expect("it waits for its children");
+            }
+            signal(&pool, Signal::STOP);
+            assert!(wait_until(SOON, || pool.now().is_some_and(|pool| pool.state == 'T')));
+            kill(&guardian);
+            if name == "wrapped" {
+                // Only the script is the child of the guardian. Its pool ends the worker when it goes on.
+                signal(&pool, Signal::CONT);
+            }
+            wait_gone(std::slice::from_ref(worker), SOON).expect("it is bound to its guardian");
+            if name != "wrapped" {
+                assert!(pool.now().is_some_and(|pool| pool.state == 'T'), "it did not help");
+            }
+        });
+    }
+    guard.finish();
+}
+
+fn signal(process: &ProcessInfo, signal: Signal) {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).expect("a process number");
+    kill_process(pid, signal).expect("it was there a moment ago");
 }
 
 #[test]

@@ -119,6 +119,11 @@ pub(crate) fn eat(megabytes: usize) -> usize {
     std::hint::black_box(eaten).len()
 }
 
+#[triune::job]
+pub(crate) fn read_file(path: String) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
 /// The open descriptors, without those that this needs itself.
 #[triune::job]
 pub(crate) fn open_descriptors() -> Vec<u32> {

@@ -5,6 +5,7 @@
 
 mod cancel;
 mod ends;
+mod hard;
 mod jobs;
 mod limits;
 mod no_worker;
@@ -17,6 +18,7 @@ mod run;
 #[allow(dead_code, reason = "what the tests of other workers need of it is not needed here")]
 mod support;
 mod unserved;
+mod wrapper;
 
 // What `#[triune::test]` emits: these tests make their runtimes under the guard, and so use a plain `#[test]`.
 triune::__private::constructor!();

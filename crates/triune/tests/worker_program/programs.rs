@@ -28,6 +28,11 @@ pub(crate) fn python() -> Option<Program> {
     Some(Program::new(interpreter()?).arg(script).env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
+/// Another build, started by a script that waits for it.
+pub(crate) fn wrapped() -> Program {
+    Program::new("sh").args(["-c", "\"$0\"; exit $?"]).arg(example("worker_program"))
+}
+
 /// The interpreter itself: what is in `PATH` may be a script around it.
 pub(crate) fn interpreter() -> Option<PathBuf> {
     static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -49,6 +54,17 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
         None
     })
     .clone()
+}
+
+/// Where the interpreter and its modules are.
+pub(crate) fn python_folders() -> Vec<PathBuf> {
+    let Some(python) = interpreter() else { return Vec::new() };
+    #[expect(clippy::disallowed_methods, reason = "asked beside the tree")]
+    let said = Command::new(python)
+        .args(["-c", "import msgpack, sys; print(sys.prefix, sys.base_prefix, *msgpack.__path__, sep='\\n')"])
+        .output()
+        .expect("it could be asked before");
+    String::from_utf8_lossy(&said.stdout).lines().map(PathBuf::from).collect()
 }
 
 /// Runs a test with workers of each program, on both runtime flavours.

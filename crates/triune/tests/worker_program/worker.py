@@ -66,6 +66,7 @@ serve(
         DIALECT + "panics": lambda text: sys.exit(text),
         DIALECT + "misbehave": misbehave,
         DIALECT + "eat": lambda megabytes: len(bytearray(megabytes << 20)),
+        DIALECT + "read_file": lambda path: pathlib.Path(path).read_text(),
         DIALECT + "open_descriptors": lambda: sorted(int(fd) for fd in os.listdir("/proc/self/fd")),
         DIALECT + "load": lambda value: STATE.append(value),
         DIALECT + "loaded": lambda: STATE[-1],
