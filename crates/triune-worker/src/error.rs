@@ -17,13 +17,38 @@ use crate::report::{Fault, fault_of};
 /// Every variant has the name of the job (its path, or the one given with [`Run::name`](crate::Run::name)).
 ///
 /// ```
-/// use triune_worker::RunError;
+/// use triune_worker::{DeathCause, job, run};
 ///
-/// fn retry_makes_sense(error: &RunError) -> bool {
-///     // The job itself was fine; somebody shot its worker.
-///     error.is_worker_death()
+/// fn parse(text: String) -> Result<u32, std::num::ParseIntError> {
+///     text.parse()
 /// }
-/// # let _ = retry_makes_sense;
+///
+/// fn half(number: u32) -> u32 {
+///     assert!(number.is_multiple_of(2), "{number} is odd");
+///     number / 2
+/// }
+///
+/// fn leave(code: i32) {
+///     std::process::exit(code)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let error = run(job!(parse("7x".to_owned()))).await.unwrap_err();
+/// assert!(error.is_app());
+/// assert_eq!((error.job(), error.to_string().as_str()), ("parse", "job `parse` failed: invalid digit found in string"));
+/// assert_eq!(error.report().unwrap().type_name, "core::num::error::ParseIntError");
+///
+/// let error = run(job!(half(3))).await.unwrap_err();
+/// assert!(error.is_panic());
+///
+/// // Whatever the job did, it may have had effects: nobody runs it again without being asked.
+/// let error = run(job!(leave(3))).await.unwrap_err();
+/// assert!(error.is_worker_death());
+/// assert_eq!(error.death_cause(), Some(DeathCause::Exit));
+/// # Ok(()) })
+/// # }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -136,6 +161,28 @@ pub enum RunError {
 }
 
 /// Which part of a call an error is about.
+///
+/// ```
+/// use std::ffi::OsStr;
+/// use std::os::unix::ffi::OsStrExt;
+/// use std::path::PathBuf;
+/// use triune_worker::{CodecError, Part, RunError, job, run};
+///
+/// fn exists(path: PathBuf) -> bool {
+///     path.exists()
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let not_text = PathBuf::from(OsStr::from_bytes(b"\xff"));
+/// let error = run(job!(exists(not_text))).await.unwrap_err();
+/// let RunError::Encode { part, error, .. } = error else { panic!("a path that is no text cannot be sent") };
+/// assert_eq!(part, Part::Arguments);
+/// assert!(matches!(error, CodecError::Encode(_)), "here, and not in the worker");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
@@ -207,18 +254,63 @@ impl RunError {
     }
 
     /// Whether the worker did not take the job, for instance because it has no function of that name.
+    ///
+    /// ```
+    /// use triune_worker::{Job, run};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let error = run(Job::<u32>::named("count", ("lines.txt".to_owned(),))).await.unwrap_err();
+    /// assert!(error.is_refused(), "it was said by name, and this program has no such function");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
 
     /// Whether no worker could be started.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use triune_worker::{Program, Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let workers = Workers::new().kind(Program::new("./no-such-worker"));
+    /// let error = scope(workers, async |pool| Ok(pool.run(job!(u64::isqrt(9))).await)).await?.unwrap_err();
+    /// assert!(error.is_start());
+    /// assert!(error.source().unwrap().to_string().contains("`./no-such-worker` cannot be executed"));
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_start(&self) -> bool {
         matches!(self, Self::Start { .. })
     }
 
     /// Whether the scope around the call was cancelled.
+    ///
+    /// ```
+    /// use triune_scope::{CancelScope, Outcome};
+    /// use triune_worker::{job, run};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let scope = CancelScope::new();
+    /// scope.cancel("not needed any more");
+    /// let outcome = scope.run(async { run(job!(u64::isqrt(9))).await }).await;
+    /// // The scope has it, or the call hears of it.
+    /// if let Outcome::Done(result) = outcome {
+    ///     assert!(result.unwrap_err().is_cancelled());
+    /// }
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled { .. })
@@ -230,13 +322,29 @@ impl RunError {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether the `init` or the `preload` job of the pool failed.
+    /// Whether the `init` or the `preload` job of the pool failed; [`InitError`] says how.
     #[must_use]
     pub fn is_init(&self) -> bool {
         matches!(self, Self::Init { .. })
     }
 
     /// Whether the pool was closed, or the program was already shutting down.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// scope(Workers::new(), async |pool| {
+    ///     pool.close_now();
+    ///     assert!(pool.run(job!(u64::isqrt(9))).await.unwrap_err().is_closed());
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
@@ -343,6 +451,26 @@ impl Error for RunError {
 }
 
 /// Why a worker could not be initialised.
+///
+/// ```
+/// use triune_worker::{InitError, RunError, Workers, job, scope, set_state};
+///
+/// fn load(path: String) -> std::io::Result<()> {
+///     set_state(std::fs::read(path)?);
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let workers = Workers::new().init(job!(load("/no/such/model".to_owned())));
+/// let error = scope(workers, async |pool| Ok(pool.run(job!(u64::isqrt(9))).await)).await?.unwrap_err();
+/// assert!(error.is_init());
+/// let RunError::Init { error: InitError::Failed(failure), .. } = error else { panic!("it did not load") };
+/// assert_eq!(failure.message(), "No such file or directory (os error 2)");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
@@ -384,6 +512,26 @@ impl Error for InitError {
 }
 
 /// What a worker reported: a [`Report`] whose causes are real causes, so that a printed chain shows them.
+///
+/// ```
+/// use triune_worker::{RunError, job, run};
+///
+/// fn half(number: u32) -> u32 {
+///     assert!(number % 2 == 0, "{number} is odd");
+///     number / 2
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let error = run(job!(half(3))).await.unwrap_err();
+/// let RunError::Panic { failure, .. } = error else { panic!("three is odd") };
+/// assert_eq!(failure.message(), "3 is odd");
+/// assert!(failure.location().unwrap().contains(".rs:"));
+/// assert!(failure.report().backtrace.is_some(), "and where it was called from");
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Failure {
     report: Box<Report>,
@@ -454,7 +602,7 @@ impl Error for Cause {
     }
 }
 
-/// What the codec said, here or in the worker.
+/// What the codec said, here or in the worker: see [`Part`] for an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodecError {

@@ -14,7 +14,7 @@ use crate::error::Failure;
 /// How many failures a pool keeps.
 const KEPT: usize = 32;
 
-/// A worker that did not end as it should, or whose `retire` job failed.
+/// A worker that did not end as it should, or whose `retire` job failed. They are kept until the pool ends: see [`CloseError`].
 #[derive(Debug)]
 pub struct WorkerFailure {
     worker: String,
@@ -125,7 +125,38 @@ impl Failures {
 }
 
 /// A pool has ended, all of its workers are gone, and some of them did not behave: all of these, in the order in which it
-/// was found.
+/// was found. It is an error of the [`scope`](crate::scope).
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_worker::{CloseError, WorkerFailureKind, Workers, job, scope, set_state};
+///
+/// struct Slow;
+///
+/// impl Drop for Slow {
+///     fn drop(&mut self) {
+///         std::thread::sleep(Duration::from_secs(60));
+///     }
+/// }
+///
+/// fn begin() {
+///     set_state(Slow);
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let workers = Workers::new().grace_period(Duration::from_millis(50));
+/// let error = scope(workers, async |pool| Ok(pool.run(job!(begin())).await?)).await.unwrap_err();
+///
+/// let close = error.downcast_ref::<CloseError>().expect("the job itself was fine");
+/// assert_eq!(close.killed_and_bad(), (1, 0));
+/// let [failure] = close.failures() else { panic!("there was one worker") };
+/// assert!(matches!(failure.kind(), WorkerFailureKind::Killed { .. }));
+/// assert!(failure.to_string().starts_with(&format!("{} (pid {}) did not leave", failure.worker(), failure.pid())));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct CloseError(Failures);
 

@@ -37,6 +37,22 @@ use crate::run::Run;
 ///
 /// All jobs are cancelled together, as by [`run`](crate::run). Dropping the stream kills the jobs that run;
 /// [`next`](Self::next) may be dropped without loss.
+///
+/// ```
+/// use triune_worker::{job, map};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let mut roots = map((0..100).map(|x| job!(u64::isqrt(x)))).ordered().in_flight(10).batch(4);
+/// let mut sum = 0;
+/// while let Some(root) = roots.next().await {
+///     sum += root?;
+/// }
+/// assert_eq!(sum, 615);
+/// # Ok(()) })
+/// # }
+/// ```
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Map<I, O>
 where
@@ -349,6 +365,17 @@ where
 
 /// Runs many jobs in the workers that [`run`](crate::run) would use here, as [`Pool::map`](crate::Pool::map) does in those
 /// of one pool.
+///
+/// ```
+/// use triune_worker::{job, map};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// assert_eq!(map([1, 4, 9].map(|x| job!(u64::isqrt(x)))).collect().await?, [1, 2, 3]);
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn map<I, O>(jobs: I) -> Map<I::IntoIter, O>
 where
     I: IntoIterator<Item = Job<O>>,

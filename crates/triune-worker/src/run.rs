@@ -112,6 +112,18 @@ impl<O> Run<O> {
     }
 
     /// Names this run in errors and logs. Default: the path of the function.
+    ///
+    /// ```
+    /// use triune_worker::{job, run};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let error = run(job!(u32::pow(10, 10))).name("too much").await.unwrap_err();
+    /// assert_eq!(error.job(), "too much");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
         self.with(|request| request.name = Some(name))
@@ -145,6 +157,23 @@ impl<O> Run<O> {
 
     /// Takes a token of this limiter for as long as the job has its worker, instead of the pool's: see
     /// [`default_limiter`](crate::default_limiter).
+    ///
+    /// ```
+    /// use triune_scope::sync::CapacityLimiter;
+    /// use triune_worker::{job, run};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let licences = CapacityLimiter::new(1);
+    /// let (one, other) = tokio::join!(
+    ///     run(job!(std::process::id())).limiter(&licences),
+    ///     run(job!(std::process::id())).limiter(&licences),
+    /// );
+    /// assert_eq!(one?, other?, "one after the other, in the same worker");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn limiter(self, limiter: &CapacityLimiter) -> Self {
         self.with(|request| request.limiter = Some(limiter.clone()))
     }

@@ -29,6 +29,25 @@ use crate::statistics::Statistics;
 /// The workers of one [`scope`]. A cheap handle: clones are the same pool.
 ///
 /// A handle that is kept beyond the scope is of no use: its jobs end with [`RunError::Closed`](crate::RunError::Closed).
+///
+/// ```
+/// use triune_worker::{Workers, job, scope};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let kept = scope(Workers::new(), async |pool| {
+///     assert_eq!(pool.run(job!(u64::isqrt(9))).await?, 3);
+///     assert_eq!(pool.statistics().idle, 1);
+///     assert!(pool.limits_report().is_none(), "there are no limits");
+///     Ok(pool)
+/// })
+/// .await?;
+/// assert_eq!(kept.statistics().idle, 0);
+/// assert!(kept.run(job!(u64::isqrt(9))).await.unwrap_err().is_closed());
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Pool {
     core: Arc<PoolCore>,
@@ -78,6 +97,24 @@ impl Pool {
 
     /// What came of the [limits](Workers::limits) of this pool's workers. `None` until the first worker is up, and in a pool
     /// without limits.
+    ///
+    /// ```
+    /// use triune_worker::{Enforce, Enforcement, Limit, Limits, Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let limits = Limits::new().open_files(64).enforce(Enforce::BestEffort);
+    /// scope(Workers::new().limits(limits), async |pool| {
+    ///     pool.run(job!(u64::isqrt(9))).await?;
+    ///     let report = pool.limits_report().expect("a worker was up");
+    ///     assert_eq!(report.get(Limit::OpenFiles), Some(Enforcement::Enforced));
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) })
+    /// # }
+    /// ```
     #[must_use]
     pub fn limits_report(&self) -> Option<&LimitsReport> {
         self.core.limited.report()

@@ -49,6 +49,14 @@ pub fn set_state<T: Any>(value: T) {
 
 /// Borrows what [`set_state`] keeps of type `T` in this worker.
 ///
+/// ```
+/// use triune_worker::{set_state, with_state};
+///
+/// set_state(vec![1, 2]);
+/// with_state(|numbers: &mut Vec<i32>| numbers.push(3));
+/// assert_eq!(with_state(|numbers: &mut Vec<i32>| numbers.len()), 3);
+/// ```
+///
 /// # Panics
 ///
 /// If there is none, or if the running code has borrowed it already.
@@ -63,6 +71,15 @@ pub fn with_state<T: Any, R>(use_it: impl FnOnce(&mut T) -> R) -> R {
 }
 
 /// As [`with_state`], but `None` if there is nothing of type `T`.
+///
+/// ```
+/// use triune_worker::{set_state, try_with_state};
+///
+/// // In a worker these are calls of a job.
+/// assert_eq!(try_with_state(|count: &mut u32| *count), None);
+/// set_state(7_u32);
+/// assert_eq!(try_with_state(|count: &mut u32| *count), Some(7));
+/// ```
 ///
 /// # Panics
 ///

@@ -11,6 +11,22 @@ use crate::job::{Call, JobEntry};
 /// called `fork`; whatever the other threads held at that moment, a lock of the allocator, of the log, of the runtime, stays
 /// locked in it for ever, so all that it may safely do is to start another program. A program with an async runtime
 /// always has such threads. [`ForkServer`](Self::ForkServer) forks a process that has none.
+///
+/// ```
+/// use triune_worker::{Program, WorkerKind, Workers, job, scope};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// for kind in [WorkerKind::Spawn, WorkerKind::ForkServer] {
+///     let workers = Workers::new().kind(kind);
+///     assert_eq!(scope(workers, async |pool| Ok(pool.run(job!(u64::isqrt(9))).await?)).await?, 3);
+/// }
+/// // A program is one by itself: `Workers::new().kind(Program::new("./worker"))`.
+/// assert!(matches!(Program::new("./worker").into(), WorkerKind::Program(_)));
+/// # Ok(()) })
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum WorkerKind {

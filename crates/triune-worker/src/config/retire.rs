@@ -43,16 +43,68 @@ struct Jobs {
 }
 
 /// A worker retires after so many jobs.
+///
+/// ```
+/// use triune_worker::{Workers, after_jobs, job, scope};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let workers = Workers::new().retire(after_jobs(1));
+/// scope(workers, async |pool| {
+///     let first = pool.run(job!(std::process::id())).await?;
+///     assert_ne!(pool.run(job!(std::process::id())).await?, first, "in another worker");
+///     Ok(())
+/// })
+/// .await?;
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn after_jobs(count: u64) -> Retire {
     Retire { jobs: Some(Jobs { count, jitter: 0 }), ..Retire::default() }
 }
 
 /// A worker retires when more than so many bytes of its memory are resident after a job.
+///
+/// ```
+/// use triune_worker::{Workers, job, scope, when_rss_above};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let workers = Workers::new().retire(when_rss_above(1));
+/// scope(workers, async |pool| {
+///     let first = pool.run(job!(std::process::id())).await?;
+///     assert_ne!(pool.run(job!(std::process::id())).await?, first, "in another worker");
+///     Ok(())
+/// })
+/// .await?;
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn when_rss_above(bytes: u64) -> Retire {
     Retire { rss: Some(bytes), ..Retire::default() }
 }
 
 /// A worker retires when its process is older than this after a job.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune_worker::{Workers, after_age, job, scope};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # triune_process::init();
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let workers = Workers::new().retire(after_age(Duration::ZERO));
+/// scope(workers, async |pool| {
+///     let first = pool.run(job!(std::process::id())).await?;
+///     assert_ne!(pool.run(job!(std::process::id())).await?, first, "in another worker");
+///     Ok(())
+/// })
+/// .await?;
+/// # Ok(()) })
+/// # }
+/// ```
 pub fn after_age(age: Duration) -> Retire {
     Retire { age: Some(age), ..Retire::default() }
 }
@@ -61,6 +113,17 @@ impl Retire {
     /// Up to so many jobs fewer, drawn for each worker, so that workers that began together do not retire together.
     ///
     /// Only for [`after_jobs`]; without it there is nothing to vary.
+    ///
+    /// ```
+    /// use triune_worker::{ConfigError, Workers, after_jobs, configure_default};
+    ///
+    /// // Each worker does between 451 and 500 jobs.
+    /// let retire = after_jobs(500).jitter(49);
+    /// # drop(retire);
+    /// // One might retire before its first job.
+    /// let error = configure_default(Workers::new().retire(after_jobs(500).jitter(500))).unwrap_err();
+    /// assert!(matches!(error, ConfigError::JitterTooLarge { jobs: 500, jitter: 500, .. }));
+    /// ```
     pub fn jitter(mut self, jitter: u64) -> Self {
         if let Some(jobs) = &mut self.jobs {
             jobs.jitter = jitter;

@@ -46,6 +46,17 @@ pub struct Workers {
 
 impl Workers {
     /// Workers that live until their pool ends, or were idle for ten minutes.
+    ///
+    /// ```
+    /// use triune_worker::{Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// assert_eq!(scope(Workers::new(), async |pool| Ok(pool.run(job!(u64::isqrt(9))).await?)).await?, 3);
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn new() -> Self {
         Self {
             kind: WorkerKind::Spawn,
@@ -207,7 +218,16 @@ impl Workers {
     }
 
     /// How long workers may take to leave when the pool ends, or when they retire, before they are killed. Default: five
-    /// seconds. It is spent on exit handlers and on dropping what [`set_state`](crate::set_state) keeps.
+    /// seconds. It is spent on exit handlers and on dropping what [`set_state`](crate::set_state) keeps. One that is killed is an
+    /// error of the scope: see [`CloseError`](crate::CloseError).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::Workers;
+    ///
+    /// let patient = Workers::new().grace_period(Duration::from_secs(60));
+    /// # drop(patient);
+    /// ```
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace_period = grace;
         self
@@ -215,6 +235,21 @@ impl Workers {
 
     /// How long a worker may take from its start until it says hello, before its `init` job. Default: ten seconds. Raise it for a
     /// [`Program`](WorkerKind::Program) that loads much before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune_worker::{Program, Workers, job, scope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// // It never says hello.
+    /// let workers = Workers::new().kind(Program::new("sleep").arg("100")).boot_deadline(Duration::from_millis(50));
+    /// let error = scope(workers, async |pool| Ok(pool.run(job!(u64::isqrt(9))).await)).await?.unwrap_err();
+    /// assert!(error.is_start());
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn boot_deadline(mut self, limit: Duration) -> Self {
         self.boot_deadline = limit;
         self
@@ -319,6 +354,13 @@ impl Workers {
     }
 
     /// What becomes of the standard output of workers. Default: [`Output::Inherit`], so that printing just works.
+    ///
+    /// ```
+    /// use triune_worker::{Output, Workers};
+    ///
+    /// let silent = Workers::new().stdout(Output::Null);
+    /// # drop(silent);
+    /// ```
     pub fn stdout(mut self, output: Output) -> Self {
         self.stdio = self.stdio.stdout(output);
         self
@@ -327,6 +369,24 @@ impl Workers {
     /// What becomes of the standard error of workers. Default: [`Output::Forward`]: it is shown, and its end is part of the
     /// error when a worker dies. So is the message of a panic in a program that aborts on panic. With [`Output::Inherit`] and
     /// [`Output::Null`] nothing of it is kept; then a death for want of memory is told as an abort.
+    ///
+    /// ```
+    /// use triune_worker::{RunError, job, run};
+    ///
+    /// fn give_up() {
+    ///     eprintln!("the disk is full");
+    ///     std::process::exit(1)
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # triune_process::init();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let error = run(job!(give_up())).await.unwrap_err();
+    /// let RunError::Died { died, .. } = error else { panic!("it has left") };
+    /// assert_eq!(died.stderr_tail().trim_end(), "the disk is full");
+    /// # Ok(()) })
+    /// # }
+    /// ```
     pub fn stderr(mut self, output: Output) -> Self {
         self.stdio = self.stdio.stderr(output);
         self
