@@ -26,6 +26,9 @@ pub(crate) const ROLE: &str = "actor";
 /// How long an actor may take from its start to its first word.
 const BOOT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long an actor may take to end after it has closed its link without a word.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// The longest name in bytes: it is a part of paths that go into logs, errors and `ps`.
 const MAX_NAME: usize = 128;
 
@@ -241,9 +244,9 @@ async fn boot(
         // The parent serves nothing: dropping the incoming half refuses all requests.
         Ok((link, driver, _incoming)) => Ok((link, driver)),
         Err(ConnectError::Timeout { .. }) => Err(StartError::deadline(path, deadline)),
-        // It is about to end, and its status says more than the link.
+        // Its status says more than the link, and comes right behind it, unless the process goes on without its link.
         Err(error @ (ConnectError::Closed | ConnectError::Io(_))) => {
-            match tokio::time::timeout(deadline, process.wait()).await {
+            match tokio::time::timeout(LINGER, process.wait()).await {
                 Ok(exit) => Err(StartError::ended_early(path, process.pid(), exit)),
                 Err(_) => Err(StartError::handshake(path, error)),
             }
