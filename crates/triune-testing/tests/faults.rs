@@ -149,7 +149,7 @@ fn a_seed_gives_the_same_faults_each_time_and_all_kinds_of_them() {
     assert_eq!(plans(7), plans(7));
     assert_ne!(plans(7), plans(8));
     let text = format!("{:?}", plans(7));
-    for kind in ["Kill", "Stop", "Delay", "Cut", "Corrupt", "ToChild", "FromChild"] {
+    for kind in ["Kill", "Stop", "Freeze", "Delay", "Cut", "Corrupt", "ToChild", "FromChild"] {
         assert!(text.contains(kind), "{kind} is missing in {text}");
     }
 }

@@ -80,6 +80,41 @@ async fn an_actor_that_is_stopped_for_a_while_answers_late() {
     guard.settle().await;
 }
 
+/// It ends on nothing but SIGKILL: it does not see that its link is gone, and it cannot take a SIGTERM.
+#[triune::test]
+async fn an_actor_that_is_stopped_for_good_and_cut_off_is_killed() {
+    let guard = LeakGuard::new();
+    has_died(call_with(Direction::ToChild, Fault::Freeze).await);
+    // Its answer was sent before, and is as good as any.
+    match call_with(Direction::FromChild, Fault::Freeze).await {
+        Ok(answer) => assert_eq!(answer, 42),
+        died => has_died(died),
+    }
+    guard.settle().await;
+}
+
+/// The same before its HELLO has come, and for workers.
+#[triune::test]
+async fn a_child_that_is_stopped_for_good_and_cut_off_in_its_start_is_killed() {
+    let guard = LeakGuard::new();
+    for direction in [Direction::ToChild, Direction::FromChild] {
+        let injector = Injector::install(move |_link| Plan::new().at(direction, 0, Fault::Freeze));
+        let begun = Instant::now();
+        let actor = nursery(async |n| {
+            let actor = n.actor("victim").grace(Duration::from_millis(200)).start().await?;
+            Ok(actor.call(double::with(21)).await?)
+        });
+        actor.await.unwrap_err();
+        // The ten seconds that a start may take are not waited for: nothing can come any more.
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        worker::run(double_job::with(21)).await.unwrap_err();
+        // A job that a worker has not begun is given to the next one, some times.
+        assert!(injector.injected().len() >= 2, "{injector:?}");
+    }
+    triune::Run::current().close().await;
+    guard.settle().await;
+}
+
 #[triune::test]
 async fn a_worker_that_is_killed_at_its_answer_gives_the_answer_or_has_died() {
     let guard = LeakGuard::new();

@@ -1,4 +1,4 @@
-//! A fault injector for links: kills, stops, delays, cuts or corrupts at the n-th frame between a parent and its child.
+//! A fault injector for links: kills, stops, freezes, delays, cuts or corrupts at the n-th frame between a parent and its child.
 //!
 //! Actors and workers speak over a Unix socket. An [`Injector`] puts a relay into the links of the children that this
 //! process starts while it is installed. The relay passes frames on, one by one, counts them, and does what the

@@ -24,6 +24,9 @@ pub enum Fault {
     Kill,
     /// The child gets SIGSTOP, and SIGCONT after this time; the frame and those behind it wait meanwhile.
     Stop(Duration),
+    /// The child gets SIGSTOP for good, and the link is cut behind the frame: a child that neither answers, nor dies, nor learns
+    /// that nobody listens any more. Only SIGKILL ends it.
+    Freeze,
     /// The frame, and those behind it in its direction, wait for this time.
     Delay(Duration),
     /// The link is cut, in both directions, after so many bytes of the frame (or all of it, if it has fewer).
@@ -45,11 +48,12 @@ impl Fault {
     fn random(random: &mut Random) -> Self {
         let time = Duration::from_millis(random.in_range(1..60));
         let position = usize::try_from(random.in_range(0..48)).expect("a small number");
-        match random.in_range(0..5) {
+        match random.in_range(0..6) {
             0 => Self::Kill,
             1 => Self::Stop(time),
-            2 => Self::Delay(time),
-            3 => Self::Cut { after: position },
+            2 => Self::Freeze,
+            3 => Self::Delay(time),
+            4 => Self::Cut { after: position },
             _ => Self::Corrupt { at: position, xor: 1 << random.in_range(0..8) },
         }
     }

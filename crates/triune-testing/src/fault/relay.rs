@@ -26,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 
 /// Puts a relay in front of `child`, the parent's end of a link, and gives the end that the parent shall use.
 ///
-/// Without a process behind it, [`Fault::Kill`] and [`Fault::Stop`] do nothing. [`Injector`](super::Injector) does this to
+/// Without a process behind it, [`Fault::Kill`] and [`Fault::Stop`] do nothing, and [`Fault::Freeze`] is a cut. [`Injector`](super::Injector) does this to
 /// the links of real children.
 ///
 /// # Errors
@@ -196,6 +196,10 @@ impl Way {
                 self.shared.signal(Signal::STOP);
                 self.shared.wait(time);
                 self.shared.signal(Signal::CONT);
+            }
+            Fault::Freeze => {
+                self.shared.signal(Signal::STOP);
+                return Change::Cut(usize::MAX);
             }
             Fault::Delay(time) => self.shared.wait(time),
             Fault::Cut { after } => return Change::Cut(after),

@@ -104,7 +104,7 @@ fn random_faults_over_a_tree_under_load_leave_nothing_and_end_every_wait() {
     if done >= FAULTS || (wanted, first) == (None, None) {
         let faults = seen.values().sum::<u64>();
         assert!(faults >= FAULTS.min(done), "only {faults} faults have happened in {done} rounds: {seen:?}");
-        assert_eq!(seen.len(), 5, "not every kind of fault has happened in {done} rounds: {seen:?}");
+        assert_eq!(seen.len(), 6, "not every kind of fault has happened in {done} rounds: {seen:?}");
     }
 }
 
@@ -112,6 +112,7 @@ fn kind(fault: Fault) -> &'static str {
     match fault {
         Fault::Kill => "kill",
         Fault::Stop(_) => "stop",
+        Fault::Freeze => "freeze",
         Fault::Delay(_) => "delay",
         Fault::Cut { .. } => "cut",
         Fault::Corrupt { .. } => "corrupt",
