@@ -10,7 +10,7 @@
 //!
 //! # Faults
 //!
-//! [`fault`] kills, stops, delays, cuts or corrupts at the n-th frame of a link: to see that a program of actors and workers
+//! [`fault`] kills, stops, freezes, delays, cuts or corrupts at the n-th frame of a link: to see that a program of actors and workers
 //! survives it.
 //!
 //! # Tasks

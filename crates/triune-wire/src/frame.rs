@@ -329,6 +329,11 @@ impl FrameDecoder {
         self.header.is_some()
     }
 
+    /// What the frame is whose header has been taken from the buffer.
+    pub fn kind(&self) -> Option<Kind> {
+        self.header.map(|header| header.kind)
+    }
+
     /// Tells whether the stream may end here.
     ///
     /// # Errors
