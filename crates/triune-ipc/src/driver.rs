@@ -357,6 +357,11 @@ impl Driver {
                 return Err(end);
             }
         }
+        if !state.descriptors.is_empty() && !self.intake.may_be_in(Kind::Introduce) {
+            // The next introduction would get it.
+            let reason = "a descriptor came without it";
+            return Err(protocol(ProtocolError::Unexpected { kind: Kind::Introduce, id: 0, reason }));
+        }
         Ok(())
     }
 

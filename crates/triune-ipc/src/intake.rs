@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::{collections::VecDeque, io};
 
 use bytes::BytesMut;
-use triune_wire::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN};
+use triune_wire::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, Kind};
 
 use crate::socket::{self, Socket};
 
@@ -62,6 +62,11 @@ impl Intake {
     /// Tells whether the stream may end here.
     pub(crate) fn finish(&self) -> Result<(), FrameError> {
         self.decoder.finish(&self.buffer)
+    }
+
+    /// Whether a frame has begun that is, or may be, of this kind.
+    pub(crate) fn may_be_in(&self, kind: Kind) -> bool {
+        self.decoder.kind().map_or(!self.buffer.is_empty(), |begun| begun == kind)
     }
 
     /// Reads once.

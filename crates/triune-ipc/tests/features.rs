@@ -3,12 +3,16 @@
 #[expect(dead_code, reason = "this file needs a part of it")]
 mod common;
 
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Raw, alongside, bytes, config, echo, pair, pair_with};
 use futures_util::FutureExt;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use triune_ipc::{
     CallEnd, CallOptions, Config, Driver, Heartbeat, Incoming, Link, LinkEnd, ProtocolError, Request,
     TypedReceiver, TypedSender, connect, introduce,
@@ -202,6 +206,30 @@ async fn an_introduction_without_a_socket_ends_the_link() {
         LinkEnd::Protocol(error) => assert!(matches!(*error, ProtocolError::Unexpected { .. }), "{error}"),
         other => panic!("not a protocol error: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_socket_without_an_introduction_ends_the_link() {
+    let mut accepts = config("victim");
+    accepts.accepts_introductions = true;
+    let (raw, (_link, driver, _incoming)) = Raw::connect(accepts).await;
+    let (mine, theirs) = UnixStream::pair().unwrap();
+    // With the first byte of a frame that has none.
+    let descriptors = [theirs.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let ping = Header::new(Kind::Ping, 1).to_bytes();
+    let sent = sendmsg(&raw.stream, &[IoSlice::new(&ping)], &mut control, SendFlags::NOSIGNAL).unwrap();
+    assert_eq!(sent, ping.len());
+    drop(theirs);
+    match driver.run().await {
+        LinkEnd::Protocol(error) => assert!(error.to_string().contains("came without it"), "{error}"),
+        other => panic!("not a protocol error: {other:?}"),
+    }
+    // It was closed.
+    mine.set_nonblocking(true).unwrap();
+    assert_eq!(std::io::Read::read(&mut &mine, &mut [0]).unwrap(), 0);
 }
 
 #[tokio::test]
