@@ -43,6 +43,43 @@ impl Portal {
     /// # Errors
     ///
     /// The block's own error, or the endpoint's failure as a [`CallError<E>`](CallError), or [`BothFailed`].
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// /// Gives the running mean of what it is sent, and at last how many numbers there were.
+    /// #[triune::endpoint]
+    /// async fn mean(cx: Context<Started<()>, Out<f64>, In<f64>>) -> Result<u32> {
+    ///     let mut dialog = cx.started(()).await?;
+    ///     let (mut sum, mut count) = (0.0, 0);
+    ///     while let Some(number) = dialog.recv().await? {
+    ///         sum += number;
+    ///         count += 1;
+    ///         dialog.send(sum / f64::from(count)).await?;
+    ///     }
+    ///     Ok(count)
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let actor = n.actor("statistics").start().await?;
+    ///         let (means, count) = actor
+    ///             .context(mean::with(), async |(), mut dialog| {
+    ///                 let mut means = Vec::new();
+    ///                 for number in [1.0, 2.0, 6.0] {
+    ///                     dialog.send(number).await?;
+    ///                     means.extend(dialog.recv().await?);
+    ///                 }
+    ///                 Ok(means) // Dropping the dialog says that there is nothing more to come.
+    ///             })
+    ///             .await?;
+    ///         assert_eq!((means, count), (vec![1.0, 1.5, 3.0], 3));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub async fn context<S, Out, In, O, E, T, F, Fut>(
         &self,
         call: DialogCall<S, Out, In, O, E>,

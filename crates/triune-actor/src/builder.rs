@@ -33,6 +33,33 @@ const LINGER: Duration = Duration::from_millis(500);
 const MAX_NAME: usize = 128;
 
 /// What actors add to a nursery, with and without `Send`, over whatever error type.
+///
+/// ```
+/// use triune::actor::current_path;
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn tree() -> Result<Vec<String>> {
+///     // An actor may have actors of its own.
+///     let below = nursery(async |n| Ok(n.actor("leaf").run(path::with()).await?)).await?;
+///     Ok(vec![current_path().to_owned(), below])
+/// }
+///
+/// #[triune::endpoint]
+/// async fn path() -> String {
+///     current_path().to_owned()
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let branch = n.actor("branch").start().await?;
+///         assert_eq!(branch.call(tree::with()).await?, ["/branch", "/branch/leaf"]);
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 pub trait NurseryActorExt: Clone {
     /// What the nursery's children fail with.
     type Error: NurseryError;
@@ -86,6 +113,35 @@ impl<E: NurseryError> NurseryActorExt for LocalNursery<'_, E> {
 }
 
 /// An actor that is not started yet, for a nursery of type `N`.
+///
+/// ```
+/// use std::time::Duration;
+/// use triune::actor::{Limits, Output, Stdio};
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn greet(name: String) -> Result<String> {
+///     Ok(format!("{}, {name}", std::env::var("GREETING")?))
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let greeter = n
+///             .actor("greeter")
+///             .env("GREETING", "hello")
+///             .grace(Duration::from_secs(2))
+///             .boot_deadline(Duration::from_secs(30))
+///             .limits(Limits::new().open_files(256))
+///             .stdio(Stdio::all(Output::Relay)) // Each of its lines begins with its name.
+///             .start()
+///             .await?;
+///         assert_eq!(greeter.call(greet::with("world".to_owned())).await?, "hello, world");
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[must_use = "nothing is started yet; call `start` or `run`"]
 pub struct ActorBuilder<N> {
     nursery: N,
@@ -108,6 +164,25 @@ impl<N: NurseryActorExt> ActorBuilder<N> {
     }
 
     /// All steps of the way out, see [`Ladder`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune::actor::Ladder;
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         // Its clean-up writes much to a slow disk; a SIGTERM makes no difference to it.
+    ///         let ladder = Ladder::new(Duration::from_secs(30), Duration::ZERO);
+    ///         let ledger = n.actor("ledger").ladder(ladder).start().await?;
+    ///         ledger.cancel("closing time");
+    ///         assert!(ledger.wait().await?.is_graceful(), "it had nothing to do, so no step was needed");
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub fn ladder(mut self, ladder: Ladder) -> Self {
         self.ladder = ladder;
         self
@@ -143,6 +218,20 @@ impl<N: NurseryActorExt> ActorBuilder<N> {
     ///
     /// An actor answers between the polls of its tasks, so the time must be longer than the longest computation of an endpoint without
     /// an await. Choose seconds rather than milliseconds: a busy machine is no reason to kill.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use triune::prelude::*;
+    ///
+    /// async fn ledger(n: &Nursery<'_>) -> Result<Portal> {
+    ///     // Seconds, because a computer that sleeps or swaps is no reason to kill.
+    ///     Ok(n.actor("ledger").stall_timeout(Duration::from_secs(10)).start().await?)
+    /// }
+    /// # #[triune::main]
+    /// # async fn main() -> Result {
+    /// #     nursery(async |n| ledger(&n).await.map(drop)).await
+    /// # }
+    /// ```
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = Some(timeout);
         self
@@ -216,6 +305,26 @@ impl<N: NurseryActorExt> ActorBuilder<N> {
     /// # Errors
     ///
     /// See [`CallError`]. The process is gone when this returns.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::endpoint]
+    /// async fn pid() -> u32 {
+    ///     std::process::id()
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let once = n.actor("once").run(pid::with()).await?;
+    ///         assert_ne!(once, std::process::id());
+    ///         assert!(!std::fs::exists(format!("/proc/{once}"))?, "it is gone already");
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub async fn run<O, F>(self, call: Call<O, F>) -> Result<O, CallError<F>> {
         let portal = self.start().await.map_err(CallError::Start)?;
         let answer = portal.call(call).await;

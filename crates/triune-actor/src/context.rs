@@ -33,17 +33,32 @@ pub struct In<T>(PhantomData<fn() -> T>);
 /// Compared to a channel: both ends live exactly as long as their two tasks, and each learns why the other is gone.
 ///
 /// ```
-/// use triune_actor::{Context, In, Out, Started};
+/// use triune::prelude::*;
 ///
-/// // With `#[triune::endpoint]`, this is an endpoint.
-/// async fn doubled(cx: Context<Started<&'static str>, Out<u64>, In<u32>>) -> triune_scope::Result<usize> {
-///     let mut dialog = cx.started("send me numbers").await?;
+/// #[triune::endpoint]
+/// async fn doubled(cx: Context<Started<String>, Out<u64>, In<u32>>) -> Result<usize> {
+///     let mut dialog = cx.started("send me numbers".to_owned()).await?;
 ///     let mut count = 0;
 ///     while let Some(number) = dialog.recv().await? {
 ///         dialog.send(u64::from(number) * 2).await?;
 ///         count += 1;
 ///     }
 ///     Ok(count)
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("doubler").start().await?;
+///         let talk = actor.context(doubled::with(), async |invitation, mut dialog| {
+///             assert_eq!(invitation, "send me numbers");
+///             dialog.send(21).await?;
+///             Ok(dialog.recv().await?)
+///         });
+///         assert_eq!(talk.await?, (Some(42), 1));
+///         Ok(())
+///     })
+///     .await
 /// }
 /// ```
 ///

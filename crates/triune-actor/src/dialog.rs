@@ -20,6 +20,41 @@ use crate::error::{DialogError, TrySendError};
 /// An open dialog that sends `Out` and receives `In`.
 ///
 /// Dropping it closes the sending direction. How the dialog as a whole ends is the business of the two tasks that hold its ends.
+///
+/// ```
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn shout(cx: Context<Started<()>, Out<String>, In<String>>) -> Result {
+///     let mut dialog = cx.started(()).await?;
+///     while let Some(word) = dialog.recv().await? {
+///         dialog.send(word.to_uppercase()).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("shouter").start().await?;
+///         let talk = actor.context(shout::with(), async |(), mut dialog| {
+///             for word in ["never", "mind"] {
+///                 dialog.send(word.to_owned()).await?;
+///             }
+///             dialog.close_send(); // Receiving goes on.
+///             let mut heard = Vec::new();
+///             while let Some(word) = dialog.recv().await? {
+///                 heard.push(word);
+///             }
+///             Ok(heard)
+///         });
+///         let (heard, ()) = talk.await?;
+///         assert_eq!(heard, ["NEVER", "MIND"]);
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[must_use = "dropping a dialog tells the other side that nothing more will be sent"]
 pub struct Dialog<Out, In> {
     sender: DialogSender<Out>,
@@ -96,6 +131,47 @@ impl<Out, In> Dialog<Out, In> {
     }
 
     /// Both halves, for two tasks.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::endpoint]
+    /// async fn double(cx: Context<Started<()>, Out<u64>, In<u64>>) -> Result {
+    ///     let mut dialog = cx.started(()).await?;
+    ///     while let Some(number) = dialog.recv().await? {
+    ///         dialog.send(number * 2).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let actor = n.actor("doubler").start().await?;
+    ///         let talk = actor.context(double::with(), async |(), dialog| {
+    ///             let (mut sender, mut receiver) = dialog.split();
+    ///             nursery(async |n| {
+    ///                 n.spawn(async move {
+    ///                     for number in 1..=1000 {
+    ///                         sender.send(number).await?;
+    ///                     }
+    ///                     sender.close();
+    ///                     Ok(())
+    ///                 });
+    ///                 let mut sum = 0;
+    ///                 while let Some(number) = receiver.recv().await? {
+    ///                     sum += number;
+    ///                 }
+    ///                 Ok(sum)
+    ///             })
+    ///             .await
+    ///         });
+    ///         assert_eq!(talk.await?, (1_001_000, ()));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub fn split(self) -> (DialogSender<Out>, DialogReceiver<In>) {
         (self.sender, self.receiver)
     }

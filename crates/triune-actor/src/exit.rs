@@ -6,6 +6,32 @@ use triune_process::{ActorDied, Exit};
 use triune_scope::CancelReason;
 
 /// How an actor ended. A cheap handle.
+///
+/// ```
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn hello() -> String {
+///     "hello".to_owned()
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("greeter").start().await?;
+///         actor.call(hello::with()).await?;
+///         actor.cancel("no more visitors");
+///
+///         let report = actor.wait().await?;
+///         assert_eq!((report.path(), report.pid()), ("/greeter", actor.pid()));
+///         assert!(report.is_graceful() && report.died().is_none());
+///         assert_eq!(report.exit().and_then(|exit| exit.code()), Some(0));
+///         assert_eq!(report.stop_reason().map(|reason| reason.message()), Some("no more visitors"));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ExitReport {
     pub(crate) path: String,

@@ -28,21 +28,33 @@ use crate::shared::Shared;
 /// See [`IntroduceError`].
 ///
 /// ```
-/// use triune_actor::{Portal, introduce, peer};
-/// use triune_scope::Result;
+/// use triune::actor::{introduce, peer};
+/// use triune::prelude::*;
 ///
-/// // In the parent.
-/// async fn acquaint(reader: &Portal, writer: &Portal) -> Result {
-///     introduce(reader, writer).await?;
-///     Ok(())
+/// #[triune::endpoint]
+/// async fn write_down(line: String) -> usize {
+///     line.len()
 /// }
 ///
-/// // In an endpoint of the reader.
-/// async fn writers_path() -> Result<String> {
+/// /// An endpoint of the reader, which calls the writer.
+/// #[triune::endpoint]
+/// async fn read_on(line: String) -> Result<usize> {
 ///     let writer = peer("writer")?;
-///     Ok(writer.path().to_owned())
+///     Ok(writer.call(write_down::with(line)).await?)
 /// }
-/// # let _ = (acquaint, writers_path);
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let (reader, writer) = (n.actor("reader").start().await?, n.actor("writer").start().await?);
+///         assert!(reader.call(read_on::with("too early".to_owned())).await.is_err());
+///
+///         introduce(&reader, &writer).await?;
+///         assert_eq!(reader.call(read_on::with("from process to process".to_owned())).await?, 23);
+///         Ok(())
+///     })
+///     .await
+/// }
 /// ```
 pub async fn introduce(one: &Portal, other: &Portal) -> Result<(), IntroduceError> {
     checkpoint_if_cancelled().await.map_err(IntroduceError::Cancelled)?;

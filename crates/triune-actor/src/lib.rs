@@ -5,6 +5,25 @@
 //! in each process, with typed items both ways. The nursery in which an actor was started stops and reaps it. Two actors whose parent has
 //! introduced them ([`introduce()`]) call each other over a link of their own.
 //!
+//! ```
+//! use triune::prelude::*;
+//!
+//! #[triune::endpoint]
+//! async fn add(a: i64, b: i64) -> i64 {
+//!     a + b
+//! }
+//!
+//! #[triune::main]
+//! async fn main() -> Result {
+//!     nursery(async |n| {
+//!         let actor = n.actor("adder").start().await?; // A process of its own, reaped by this nursery.
+//!         assert_eq!(actor.call(add::with(40, 2)).await?, 42);
+//!         Ok(())
+//!     })
+//!     .await
+//! }
+//! ```
+//!
 //! This crate does not move bytes (`triune-ipc`) and does not start or end processes (`triune-process`).
 //!
 //! Invariants:

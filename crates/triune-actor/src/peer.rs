@@ -29,6 +29,46 @@ pub(crate) const MOST: usize = 1024;
 ///
 /// When the other actor dies, every call and dialog with it ends at once with [`CallError::Died`]; its exit status is known to its parent
 /// only. When it is stopped, its requests are cancelled and answered first; later ones end with [`CallError::Closed`].
+///
+/// ```
+/// use triune::actor::{introduce, peer, peers};
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn count(cx: Context<Started<u32>, Out<u32>, In<()>>) -> Result {
+///     let mut dialog = cx.started(1).await?;
+///     dialog.send(2).await?;
+///     dialog.send(3).await?;
+///     Ok(())
+/// }
+///
+/// /// Has a dialog with a sibling, and tells of it.
+/// #[triune::endpoint]
+/// async fn listen() -> Result<(String, u32, u32)> {
+///     let sibling = peer("counter")?;
+///     assert_eq!((peers().len(), sibling.name()), (1, "counter"));
+///     let talk = sibling.context(count::with(), async |first, mut dialog| {
+///         let mut sum = first;
+///         while let Some(number) = dialog.recv().await? {
+///             sum += number;
+///         }
+///         Ok(sum)
+///     });
+///     let (sum, ()) = talk.await?;
+///     Ok((sibling.path().to_owned(), sibling.pid(), sum))
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let (listener, counter) = (n.actor("listener").start().await?, n.actor("counter").start().await?);
+///         introduce(&listener, &counter).await?;
+///         assert_eq!(listener.call(listen::with()).await?, ("/counter".to_owned(), counter.pid(), 6));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Peer {
     portal: Portal,

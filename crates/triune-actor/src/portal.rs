@@ -23,6 +23,36 @@ use crate::shared::{ActorId, Shared};
 /// [`cancel`](Self::cancel), also while portals are left, and it goes on when the last portal is dropped.
 ///
 /// Any number of tasks may call through one portal at once; the requests run side by side in the actor.
+///
+/// ```
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn square(number: u64) -> u64 {
+///     number * number
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("squares").start().await?;
+///         assert_eq!((actor.name(), actor.path()), ("squares", "/squares"));
+///         assert_ne!(actor.pid(), std::process::id());
+///
+///         // Three calls at a time, over one portal.
+///         let calls = (1..=3).map(|number| {
+///             let actor = actor.clone();
+///             n.spawn(async move { Ok(actor.call(square::with(number)).await?) })
+///         });
+///         let calls: Vec<_> = calls.collect();
+///         for (number, call) in (1..).zip(calls) {
+///             assert_eq!(call.await?, number * number);
+///         }
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Portal {
     pub(crate) shared: Arc<Shared>,
@@ -60,6 +90,37 @@ impl Portal {
 
     /// Asks the actor to stop: its requests are cancelled with this reason, then its process ends, by force if it does not within its
     /// grace. Returns at once; [`wait`](Self::wait) waits for the end. Only the first reason counts.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::endpoint]
+    /// async fn serve() -> Result {
+    ///     triune::sleep_forever().await?; // Ends by the cancel.
+    ///     Ok(())
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let actor = n.actor("service").start().await?;
+    ///         let call = n.spawn({
+    ///             let actor = actor.clone();
+    ///             async move { Ok(actor.call(serve::with()).await.unwrap_err().to_string()) }
+    ///         });
+    ///         triune::checkpoint().await?;
+    ///         actor.cancel("closing time");
+    ///         let report = actor.wait().await?;
+    ///         assert!(report.is_graceful());
+    ///         assert!(call.await?.ends_with("closing time"));
+    ///
+    ///         let error = actor.call(serve::with()).await.unwrap_err();
+    ///         assert!(error.is_closed(), "it is not there any more");
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub fn cancel(&self, why: impl Into<CancelReason>) {
         self.shared.request_stop(why.into());
     }
@@ -80,6 +141,22 @@ impl Portal {
     }
 
     /// The actor's number, which tells it from others of the same name.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let (one, other) = (n.actor("twin").start().await?, n.actor("twin").start().await?);
+    ///         assert_eq!(one.path(), other.path());
+    ///         assert_ne!(one.id(), other.id());
+    ///         assert_eq!(one.id(), one.clone().id());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub fn id(&self) -> ActorId {
         self.shared.id
     }

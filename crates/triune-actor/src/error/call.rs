@@ -14,20 +14,48 @@ use super::{PeerCancelled, RemoteError, StartError};
 /// Why a call, or the endpoint's half of a dialog, gave no value. `E` is the endpoint's own error type.
 ///
 /// ```
-/// use triune_actor::CallError;
+/// use serde::{Deserialize, Serialize};
+/// use triune::actor::CallError;
+/// use triune::prelude::*;
 ///
-/// #[derive(Debug)]
+/// /// An error that is serialisable travels as itself.
+/// #[derive(Debug, Serialize, Deserialize)]
 /// enum Fault {
-///     Empty,
+///     Negative(i64),
 /// }
 ///
-/// fn retry(error: &CallError<Fault>) -> bool {
-///     match error {
-///         CallError::App { error: Fault::Empty, .. } => true,
-///         error => error.is_panic(),
+/// impl std::fmt::Display for Fault {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         let Self::Negative(number) = self;
+///         write!(f, "{number} is negative")
 ///     }
 /// }
-/// # let _example = retry;
+///
+/// impl std::error::Error for Fault {}
+///
+/// #[triune::endpoint]
+/// async fn root_of(number: i64) -> Result<i64, Fault> {
+///     assert!(number < 1_000_000, "{number} is too large");
+///     if number < 0 { Err(Fault::Negative(number)) } else { Ok(number.isqrt()) }
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("roots").start().await?;
+///         let error = actor.call(root_of::with(-4)).await.unwrap_err();
+///         assert!(matches!(error.app(), Some(Fault::Negative(-4))));
+///
+///         // A panic ends its call, and the actor goes on.
+///         let error = actor.call(root_of::with(4_000_000)).await.unwrap_err();
+///         let CallError::Panic(remote) = &error else { panic!("{error}") };
+///         assert_eq!(remote.report().message, "4000000 is too large");
+///         assert!(error.is_panic() && !error.is_app());
+///         assert_eq!(actor.call(root_of::with(4)).await?, 2);
+///         Ok(())
+///     })
+///     .await
+/// }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -97,6 +125,31 @@ impl<E> CallError<E> {
     }
 
     /// How the actor's process died, if it did.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::endpoint]
+    /// async fn leave() {
+    ///     std::process::exit(3)
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     let ended = nursery(async |n| {
+    ///         let actor = n.actor("deserter").start().await?;
+    ///         let error = actor.call(leave::with()).await.unwrap_err();
+    ///         let died = error.died().expect("its process has ended");
+    ///         assert_eq!((died.name(), died.exit().and_then(|exit| exit.code())), ("/deserter", Some(3)));
+    ///         assert!(error.is_died());
+    ///         Ok(())
+    ///     });
+    ///     // Nobody had asked it to end, so the nursery fails, whatever the call has made of it.
+    ///     let error = ended.await.unwrap_err();
+    ///     assert!(error.downcast_ref::<triune::actor::ActorDied>().is_some());
+    ///     Ok(())
+    /// }
+    /// ```
     pub const fn died(&self) -> Option<&ActorDied> {
         match self {
             Self::Died(died) => Some(died),
@@ -120,6 +173,30 @@ impl<E> CallError<E> {
     }
 
     /// What the other process said about the failure, if it said something.
+    ///
+    /// ```
+    /// use triune::prelude::*;
+    ///
+    /// #[triune::endpoint]
+    /// async fn read(path: String) -> Result<String> {
+    ///     std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    /// }
+    ///
+    /// #[triune::main]
+    /// async fn main() -> Result {
+    ///     nursery(async |n| {
+    ///         let actor = n.actor("reader").start().await?;
+    ///         let error = actor.call(read::with("/nowhere".to_owned())).await.unwrap_err();
+    ///         let report = error.report().expect("the endpoint has failed by itself");
+    ///         assert_eq!(report.message, "cannot read /nowhere");
+    ///         assert_eq!(report.path.as_deref(), Some("/reader"));
+    ///         assert_eq!(report.pid, Some(actor.pid()));
+    ///         assert!(report.chain[0].starts_with("No such file"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// ```
     pub fn report(&self) -> Option<&Report> {
         match self {
             Self::App { remote, .. }
@@ -177,6 +254,26 @@ impl<E: fmt::Debug> StdError for CallError<E> {
 }
 
 /// The actor is no longer there to be called: it was stopped.
+///
+/// ```
+/// use triune::actor::CallError;
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn ping() {}
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("service").start().await?;
+///         actor.cancel("it is not needed any more");
+///         let CallError::Closed(closed) = actor.call(ping::with()).await.unwrap_err() else { panic!("it is closed") };
+///         assert_eq!(closed.reason().map(|reason| reason.message()), Some("it is not needed any more"));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Closed {
     actor: String,

@@ -10,6 +10,35 @@ use triune_wire::{DecodeError, EncodeError};
 use super::PeerEnd;
 
 /// Why an item of a dialog was not sent or not received.
+///
+/// ```
+/// use triune::actor::DialogError;
+/// use triune::prelude::*;
+///
+/// /// Says no, and fails.
+/// #[triune::endpoint]
+/// async fn refuse(cx: Context<Started<()>, Out<()>, In<u32>>) -> Result {
+///     let _dialog = cx.started(()).await?;
+///     Err(Error::msg("not today"))
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("clerk").start().await?;
+///         let talk = actor.context(refuse::with(), async |(), mut dialog| {
+///             let error = dialog.recv().await.unwrap_err();
+///             // The endpoint's failure has cancelled this block.
+///             assert!(matches!(error, DialogError::Cancelled(_)) && error.is_cancelled());
+///             Err::<(), _>(error.into())
+///         });
+///         // What the dialog tells is the failure, not its echo.
+///         assert!(format!("{:#}", talk.await.unwrap_err()).ends_with("not today"));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DialogError {
@@ -99,6 +128,45 @@ impl StdError for DialogError {
 }
 
 /// Why an item was not sent at once.
+///
+/// ```
+/// use triune::actor::TrySendError;
+/// use triune::prelude::*;
+///
+/// /// Is late, and then counts what it gets.
+/// #[triune::endpoint]
+/// async fn slow(cx: Context<Started<()>, Out<()>, In<u32>>) -> Result<u32> {
+///     let mut dialog = cx.started(()).await?;
+///     triune::sleep(std::time::Duration::from_millis(10)).await?;
+///     let mut count = 0;
+///     while dialog.recv().await?.is_some() {
+///         count += 1;
+///     }
+///     Ok(count)
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("slow").start().await?;
+///         let (sent, taken) = actor
+///             .context(slow::with(), async |(), mut dialog| {
+///                 let mut sent = 0;
+///                 loop {
+///                     match dialog.try_send(sent) {
+///                         Ok(()) => sent += 1,
+///                         Err(TrySendError::Full(_item)) => return Ok(sent), // It is behind: give up the rest.
+///                         Err(error) => return Err(error.into()),
+///                     }
+///                 }
+///             })
+///             .await?;
+///         assert_eq!(sent, taken);
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrySendError<T> {
@@ -127,6 +195,33 @@ impl<T: fmt::Debug> StdError for TrySendError<T> {
 }
 
 /// Both halves of a dialog failed, each by itself: the later failure is kept beside the one that came first.
+///
+/// ```
+/// use triune::actor::BothFailed;
+/// use triune::prelude::*;
+///
+/// /// Fails while it cleans up.
+/// #[triune::endpoint]
+/// async fn stubborn(cx: Context<Started<()>, Out<()>, In<()>>) -> Result {
+///     let mut dialog = cx.started(()).await?;
+///     let _cancelled = dialog.recv().await;
+///     Err(Error::msg("cannot clean up"))
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("stubborn").start().await?;
+///         let block = async |(), _dialog| Err::<(), _>(Error::msg("wrong number"));
+///         let error = actor.context(stubborn::with(), block).await.unwrap_err();
+///         let both = error.downcast_ref::<BothFailed>().expect("each has failed by itself");
+///         assert_eq!(both.first().to_string(), "wrong number");
+///         assert!(format!("{:#}", both.second()).ends_with("cannot clean up"));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct BothFailed {
     first: triune_scope::Error,

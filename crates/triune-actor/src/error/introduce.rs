@@ -10,6 +10,25 @@ use triune_scope::Cancelled;
 use super::{Closed, RemoteError};
 
 /// Why two actors were not introduced to each other.
+///
+/// ```
+/// use triune::actor::{IntroduceError, introduce};
+/// use triune::prelude::*;
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let (one, other) = (n.actor("one").start().await?, n.actor("other").start().await?);
+///         assert!(matches!(introduce(&one, &one.clone()).await, Err(IntroduceError::Itself { .. })));
+///
+///         other.cancel("it is not needed any more");
+///         let error = introduce(&one, &other).await.unwrap_err();
+///         assert!(error.is_closed() && error.died().is_none() && !error.is_cancelled());
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum IntroduceError {

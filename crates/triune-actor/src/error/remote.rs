@@ -7,6 +7,30 @@ use triune_scope::CancelReason;
 use triune_wire::Report;
 
 /// A failure in another process: its texts as a chain of errors, and the [`Report`] with all that was told.
+///
+/// ```
+/// use std::error::Error as _;
+/// use triune::actor::CallError;
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn load() -> Result<String> {
+///     std::fs::read_to_string("/nowhere").context("cannot load the table")
+/// }
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("loader").start().await?;
+///         let CallError::Remote(remote) = actor.call(load::with()).await.unwrap_err() else { panic!("it failed") };
+///         assert_eq!(remote.to_string(), "cannot load the table");
+///         let cause = remote.source().expect("its causes have travelled, as texts");
+///         assert!(cause.to_string().starts_with("No such file"));
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 pub struct RemoteError(Box<Inner>);
 
 struct Inner {
@@ -89,6 +113,41 @@ impl StdError for RemoteCause {
 }
 
 /// The other side was cancelled. Unlike [`Cancelled`](triune_scope::Cancelled) this is an error here: no scope of this side asked for it.
+///
+/// ```
+/// use triune::actor::CallError;
+/// use triune::prelude::*;
+///
+/// #[triune::endpoint]
+/// async fn serve() -> Result {
+///     triune::sleep_forever().await?;
+///     Ok(())
+/// }
+///
+/// #[triune::endpoint]
+/// async fn ping() {}
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let actor = n.actor("service").start().await?;
+///         let call = n.spawn({
+///             let actor = actor.clone();
+///             async move { Ok(actor.call(serve::with()).await.unwrap_err()) }
+///         });
+///         triune::checkpoint().await?;
+///         actor.call(ping::with()).await?; // The call before it has begun by now.
+///         actor.cancel("closing time");
+///
+///         let error = call.await?;
+///         let CallError::PeerCancelled(peer) = &error else { panic!("{error}") };
+///         assert_eq!((peer.reason().message(), peer.reason().by()), ("closing time", Some("/")));
+///         assert!(error.is_peer_cancelled() && !error.is_cancelled(), "no scope of this side was cancelled");
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCancelled {
     actor: Option<String>,

@@ -6,6 +6,23 @@ use std::fmt;
 use triune_scope::Cancelled;
 
 /// Why an actor was not started. No process is left behind.
+///
+/// ```
+/// use triune::actor::StartError;
+/// use triune::prelude::*;
+///
+/// #[triune::main]
+/// async fn main() -> Result {
+///     nursery(async |n| {
+///         let error = n.actor("a/b").start().await.unwrap_err();
+///         assert!(matches!(&error, StartError::Name { name, .. } if name == "a/b"));
+///         assert_eq!(error.to_string(), "`a/b` cannot be the name of an actor: `/` separates the parts of a path");
+///         assert!(!error.is_entry_not_reached() && !error.is_cancelled());
+///         Ok(())
+///     })
+///     .await
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
