@@ -208,8 +208,8 @@ impl Boot {
     /// Ends this process at once when its parent is gone, whatever it is doing. For a process that its parent has started
     /// with no [`orphan_grace`](crate::Spec::orphan_grace).
     ///
-    /// Where there is a guardian, that one does it, and this call does nothing: the process stays one of a single thread,
-    /// which starts and dies faster. Elsewhere it is [`exit_with_parent`](Self::exit_with_parent).
+    /// Where there is a guardian, the system does it, whatever the guardian is doing, and this call does nothing: the process stays
+    /// one of a single thread, which starts and dies faster. Elsewhere it is [`exit_with_parent`](Self::exit_with_parent).
     ///
     /// # Errors
     /// As [`exit_with_parent`](Self::exit_with_parent).

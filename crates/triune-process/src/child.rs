@@ -40,8 +40,8 @@ pub(crate) struct Child {
 pub(crate) enum Reaper {
     /// This process.
     Owner,
-    /// The guardian, which speaks of it over this channel.
-    Guardian { channel: Arc<OwnedFd> },
+    /// The guardian, which speaks of it over this channel. What is sent there kills a child whose life is bound to ours.
+    Guardian { channel: Arc<OwnedFd>, bound: bool },
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Child {
             let knew = state.exit.is_some();
             match &self.reaper {
                 Reaper::Owner => self.look_by_ourselves(&mut state),
-                Reaper::Guardian { channel } => self.hear(&mut state, channel.as_fd()),
+                Reaper::Guardian { channel, .. } => self.hear(&mut state, channel.as_fd()),
             }
             if let Some(exit) = state.exit
                 && !knew
@@ -161,7 +161,7 @@ impl Child {
     pub(crate) fn ask_or_presume(&self, patience: Duration) {
         let mut state = self.lock();
         match (&self.reaper, state.asked) {
-            (Reaper::Guardian { channel }, None) => {
+            (Reaper::Guardian { channel, .. }, None) => {
                 state.asked = Some(Instant::now());
                 // If it is gone, the end of the channel tells.
                 let _gone = sys::send_message(channel.as_fd(), &Command::Ask.encode(), &[]);
@@ -230,7 +230,7 @@ impl Child {
     pub(crate) fn watch_again(&self) -> io::Result<(Watch, Option<Watch>)> {
         let channel = match &self.reaper {
             Reaper::Owner => None,
-            Reaper::Guardian { channel } => Some(sys::watch(Arc::new(channel.try_clone()?))?),
+            Reaper::Guardian { channel, .. } => Some(sys::watch(Arc::new(channel.try_clone()?))?),
         };
         Ok((sys::watch(Arc::new(self.pidfd.try_clone()?))?, channel))
     }
@@ -252,7 +252,10 @@ impl Child {
     fn signal_group(&self, signal: i32) {
         let sent = match &self.reaper {
             Reaper::Owner => sys::signal_group(self.pid, signal).map(drop),
-            Reaper::Guardian { channel } => {
+            Reaper::Guardian { bound: true, .. } => {
+                sys::signal_group_of(self.pidfd.as_fd(), signal).map(drop)
+            }
+            Reaper::Guardian { channel, bound: false } => {
                 sys::send_message(channel.as_fd(), &Command::Signal(signal).encode(), &[])
             }
         };

@@ -24,8 +24,8 @@
 //! 4. **A child's end takes with it what it had started**: its process group before its number is given back, everything
 //!    else beneath it before [`Process::wait_gone`] returns (at the levels with a guardian).
 //! 5. **A child does not outlive its parent**, however busy it is: a thread of its own watches the link (see
-//!    [`Boot::exit_with_parent`]), and the guardian kills it when its grace is over, which is at once for one that has none
-//!    (see [`Boot::die_with_parent`]).
+//!    [`Boot::exit_with_parent`]), and the guardian kills it when its grace is over. One that has none is killed at once, by the
+//!    system itself (see [`Boot::die_with_parent`]).
 //! 6. Nothing here blocks in `Drop`, and nothing runs between `fork` and `exec`: spawning stays on the
 //!    `posix_spawn` path, whose cost does not grow with the memory of the parent.
 //!

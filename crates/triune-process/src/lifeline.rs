@@ -1,4 +1,22 @@
-//! The child's watch on its parent: a thread that does nothing but wait for the other end of the link to vanish.
+//! The lifeline: no child outlives its owner, however busy it is, and whatever has become of the guardian. There are two kinds.
+//!
+//! A child that may clean up when its owner is gone has one of its own: a thread that does nothing but wait for the other end of
+//! the link to vanish. After the grace it ends the process.
+//!
+//! A child that has no grace (a worker) runs no thread for it, and nothing else: its life is *bound* to that of its owner by the
+//! system, which kills it when the owner's end of its channel to the guardian is closed (`sys::kill_at_hangup`). The guardian
+//! arranges that at its end, before the owner hears that the child runs, so:
+//!
+//! * it holds for what was spawned, forked, or has become another program, and the child can neither keep nor break it: there is
+//!   no descriptor of it in the child, nor in what the child starts;
+//! * it needs the guardian no more, which somebody may have stopped. If the guardian is killed, its children die with it;
+//! * an owner that is gone before has not asked anything of the child, which finds the end of its link where it expects its job;
+//! * what the owner says over that channel kills, too: it does not say SIGTERM there, but sends it (`child.rs`).
+//!
+//! A copy of the *owner* (a `fork` without `exec`) keeps its ends open, here as with every link; then it is the guardian that ends the
+//! child, as it does with all. Without a guardian, every child has a thread.
+//!
+//! # The thread
 //!
 //! It waits for two things at once: the link (which also tells that a living parent has let go of us) and the parent's
 //! process (in case a copy of the parent's end has leaked into another process and keeps the link open). Beneath a

@@ -120,7 +120,8 @@ impl Spec {
         self
     }
 
-    /// How long the child may clean up when its owner is gone: then it is killed, whatever it does. 500 ms by default.
+    /// How long the child may clean up when its owner is gone: then it is killed, whatever it does. 500 ms by default. One that has
+    /// no time at all (zero) is killed by the system itself, also while somebody keeps the guardian from it.
     pub fn orphan_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

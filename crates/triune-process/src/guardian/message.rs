@@ -129,6 +129,13 @@ impl Request {
     }
 }
 
+/// Whether the life of a child is bound to that of its owner: it has no time to clean up without it, so the system itself kills it
+/// (see `lifeline`).
+pub(crate) fn is_bound(grace: Duration) -> bool {
+    // As it travels.
+    grace.as_millis() == 0
+}
+
 fn millis(time: Duration) -> [u8; 8] {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
 }

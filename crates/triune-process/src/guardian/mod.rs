@@ -34,6 +34,7 @@
 //!    owner; what they had started goes by the root's sweep (`client`), or with the namespace at the level `Hard`.
 //! 3. **A channel's end means the end of the owner** unless a `Kill` went before it: the child may clean up for its
 //!    grace, then it is killed. The same when the owner, itself a child, has ended.
+//!    One that has no grace is killed by the system, without us (`lifeline.rs` says how).
 //! 4. **A status is told once and at once; `Swept` only when nothing is left beneath the child**: neither strays that carry its
 //!    mark, nor children that it owned, nor theirs.
 //! 5. **Numbers are used only for children that are not reaped**, and reaping happens in one place, after the group of

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
 use super::client::Way;
-use super::message::{Answer, Command, MAX_INLINE, MAX_REQUEST, Order, Request};
+use super::message::{Answer, Command, MAX_INLINE, MAX_REQUEST, Order, Request, is_bound};
 use crate::adopt::Orphan;
 use crate::child::{Child, Reaper};
 use crate::output::Outputs;
@@ -146,6 +146,7 @@ pub(crate) async fn attempt(
     let (channel, their_channel) = sys::message_pair()?;
     let (outputs, stdout, stderr) = Outputs::open(spec.stdio, &spec.name)?;
     let folder = spec.open_folder()?;
+    let bound = is_bound(order.grace);
     let mut request = Request::Spawn(order).encode();
     if request.len() > MAX_REQUEST {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));
@@ -167,7 +168,7 @@ pub(crate) async fn attempt(
         answer.map_err(|_elapsed| io::Error::new(io::ErrorKind::TimedOut, "the guardian does not answer"))?;
     let Some((pid, handle)) = answered? else { return Ok(None) };
     let (channel, watch) = unclaimed.claim();
-    let reaper = Reaper::Guardian { channel };
+    let reaper = Reaper::Guardian { channel, bound };
     let child = Child::new(pid, handle, spec.role, spec.name.clone(), reaper, outputs);
     let child = Arc::new(child);
     registry::insert(&child);

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::message::{Answer, Command};
+use super::message::{Answer, Command, is_bound};
 use crate::exit::Exit;
 use crate::sys;
 
@@ -40,7 +40,12 @@ enum Life {
 }
 
 impl Ward {
+    /// Before its owner is told that it runs, and so before that one can have asked anything of it.
     pub(super) fn new(pid: u32, listed: u32, owner: u64, grace: Duration, channel: OwnedFd) -> Self {
+        if is_bound(grace) {
+            // Where the system refuses, there is still this process.
+            let _we_do_it = sys::kill_at_hangup(channel.as_fd(), pid);
+        }
         let (channel, requests) = (Some(channel), None);
         Self { pid, listed, owner, grace, channel, requests, life: Life::Runs { kill_at: None } }
     }

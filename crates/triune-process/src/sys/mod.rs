@@ -7,6 +7,7 @@
 //!   status, by handle or by number; a watch for a runtime;
 //! * the signal dispositions and the descriptors of a fresh child, and limits on it;
 //! * sockets that keep the borders of messages and carry descriptors, pipes, bells;
+//! * to kill a process when the other end of a socket is closed, without anybody who waits for that;
 //! * for the guardian: to be the reaper of all descendants, to hear of the end of any child, to list those that it did
 //!   not start, to die with its parent; a namespace that dies with it, where there is one;
 //! * for the fork server: a copy of this process that is a child of this one's parent.

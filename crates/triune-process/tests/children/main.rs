@@ -4,6 +4,7 @@
 //! the death; there is no call that runs a program to its end. P05 (pipes that nobody could read, two directions for one stream)
 //! has no test: what becomes of a stream is one value, and gives no pipe.
 
+mod bound;
 mod fork;
 mod guardian;
 mod hold;

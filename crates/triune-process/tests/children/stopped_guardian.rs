@@ -37,8 +37,12 @@ impl Stopped {
         let guardian = ProcessInfo::of(child).expect("it runs").parent;
         signal(guardian, libc::SIGSTOP);
         let stopped = Self(guardian);
-        assert!(wait_until(SOON, || ProcessInfo::of(guardian).is_some_and(|info| info.state == 'T')));
+        assert!(wait_until(SOON, || stopped.is_stopped()));
         stopped
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        ProcessInfo::of(self.0).is_some_and(|info| info.state == 'T')
     }
 }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | everything | Linux 5.4 (`waitid` on a pidfd) |
 //! | sealing what a library forgot to mark | 5.11 (`close_range`); without it, only our own descriptors are marked |
+//! | SIGTERM to the group of a child whose life is bound to its owner | 6.9 (`PIDFD_SIGNAL_PROCESS_GROUP`); without it, to the child alone |
 //! | the status of a child whose guardian was killed | 6.15 (`PIDFD_GET_INFO`); without it, the status is unknown |
 //! | sweeping strays without reading the whole of `/proc` | `CONFIG_PROC_CHILDREN` |
 //! | the fork server | `CONFIG_CHECKPOINT_RESTORE`, which all distributions have; x86-64, ARM64 or RISC-V |
@@ -14,6 +15,7 @@
 
 mod descriptor;
 mod fork;
+mod lifeline;
 mod limits;
 mod mapping;
 mod namespace;
@@ -25,6 +27,7 @@ mod table;
 
 pub(crate) use descriptor::*;
 pub(crate) use fork::*;
+pub(crate) use lifeline::*;
 pub(crate) use limits::*;
 pub(crate) use mapping::*;
 pub(crate) use namespace::*;

@@ -50,6 +50,17 @@ pub(crate) fn signal_group(group: u32, signal: i32) -> io::Result<bool> {
     }
 }
 
+/// Sends a signal to the group that the process behind `process` leads, or to the process alone, where there is no such group or
+/// the system cannot do this; false if it had ended. No number is used, so the process may be reaped by somebody else meanwhile.
+pub(crate) fn signal_group_of(process: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
+    let (fd, flags) = (process.as_raw_fd(), libc::PIDFD_SIGNAL_PROCESS_GROUP);
+    // SAFETY: the call takes integers and a pointer, which may be null; the borrow keeps the descriptor open.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), flags)
+    };
+    if sent == 0 { Ok(true) } else { signal_process(process, signal) }
+}
+
 /// The process group that a process is in.
 pub(crate) fn group_of(pid: u32) -> Option<u32> {
     let group = rustix::process::getpgid(Some(pid_of(pid).ok()?)).ok()?;
@@ -122,7 +133,7 @@ pub(crate) fn exit_of_status(status: ExitStatus) -> Exit {
     }
 }
 
-fn pid_of(pid: u32) -> io::Result<Pid> {
+pub(super) fn pid_of(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
