@@ -4,12 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use triune::__private::RuntimeConfig;
+use triune::actor::ActorDied;
 use triune::prelude::*;
-use triune::worker::{self, RunError};
+use triune::worker::{self, RunError, WorkerKind, Workers};
 use triune_testing::{ProcessInfo, wait_until};
 
 use super::support::{
-    Gate, SOON, gone_soon, guarded_by_kind, kill, kill_and_wait, pass, pool_becomes, process_number, spin,
+    Gate, SOON, are_forked, gone_soon, guarded_by_kind, kill, kill_and_wait, pass, pool_becomes,
+    process_number, spin, worker_dies_with_its_owner,
 };
 
 #[test]
@@ -129,6 +131,34 @@ fn a_busy_worker_dies_with_its_parent() {
         gone_soon(&arrival.process);
         let output = BufReader::new(parent.stdout.take().expect("it is piped")).lines().count();
         assert!(output > 0, "the test harness of the parent greets");
+        Ok(())
+    });
+}
+
+/// What an actor does that has a busy worker.
+#[triune::endpoint]
+async fn own_a_busy_worker(forked: bool, gate: String) -> Result {
+    let kind = if forked { WorkerKind::ForkServer } else { WorkerKind::Spawn };
+    worker::scope(Workers::new().kind(kind), async |pool| Ok(pool.run(spin::with(gate)).await?)).await
+}
+
+#[test]
+fn a_busy_worker_dies_with_its_owner_also_while_the_guardian_is_stopped() {
+    guarded_by_kind("owner killed", async || {
+        let gate = Gate::new()?;
+        let error = nursery(async |n| {
+            let owner = n.actor("owner").start().await?;
+            let _call = n.spawn({
+                let (owner, call) = (owner.clone(), own_a_busy_worker::with(are_forked(), gate.path()));
+                async move { Ok(owner.call(call).await?) }
+            });
+            worker_dies_with_its_owner(owner.pid(), &gate.arrival().await?.process);
+            Ok(())
+        })
+        .await
+        .expect_err("an actor of it has died");
+        let deaths: Vec<&ActorDied> = error.group().expect("of a nursery").downcast_all();
+        assert!(!deaths.is_empty(), "{error:?}");
         Ok(())
     });
 }

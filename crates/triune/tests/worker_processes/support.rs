@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use triune::__private::RuntimeConfig;
@@ -66,6 +67,11 @@ fn guarded_with<Fut: Future<Output = Result>>(
 /// The default configuration, for workers of the kind that is being tested.
 pub(crate) fn workers() -> Workers {
     Workers::new().kind(KIND.with_borrow(WorkerKind::clone))
+}
+
+/// Whether the workers of the test on this thread are forked.
+pub(crate) fn are_forked() -> bool {
+    KIND.with_borrow(|kind| matches!(kind, WorkerKind::ForkServer))
 }
 
 /// A place where jobs report and wait to be let through.
@@ -169,9 +175,44 @@ pub(crate) fn process_number() -> u32 {
 }
 
 pub(crate) fn kill(process: &ProcessInfo) {
-    let pid =
-        i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process number");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it was there a moment ago");
+    signal(process.pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process number");
+    kill_process(pid, signal).expect("it was there a moment ago");
+}
+
+/// A guardian that is stopped until this is dropped.
+pub(crate) struct StoppedGuardian(u32);
+
+impl StoppedGuardian {
+    /// Stops the guardian of a process, and waits until it has stopped.
+    pub(crate) fn of(process: &ProcessInfo) -> Self {
+        let stopped = Self(process.parent);
+        signal(stopped.0, Signal::STOP);
+        assert!(triune_testing::wait_until(SOON, || stopped.is_stopped()));
+        stopped
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        ProcessInfo::of(self.0).is_some_and(|guardian| guardian.state == 'T')
+    }
+}
+
+impl Drop for StoppedGuardian {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
+    }
+}
+
+/// Kills the actor that owns a busy worker, while the guardian is stopped, and looks for the worker.
+pub(crate) fn worker_dies_with_its_owner(owner: u32, worker: &ProcessInfo) {
+    let guardian = StoppedGuardian::of(worker);
+    signal(owner, Signal::KILL);
+    // What DESIGN.md promises.
+    wait_gone(std::slice::from_ref(worker), Duration::from_secs(1)).expect("its owner is gone");
+    assert!(guardian.is_stopped(), "it was not the guardian");
 }
 
 /// Waits, with a blocked event loop, until the process is gone: what happens next finds it dead.

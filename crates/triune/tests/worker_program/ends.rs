@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use triune::__private::RuntimeConfig;
+use triune::actor::ActorDied;
 use triune::prelude::*;
 use triune::worker::{self, DeathCause, Limits, Program, RunError, WorkerKind, Workers};
 use triune_testing::{LeakGuard, ProcessInfo, wait_gone, wait_until};
 
 use crate::jobs::{add, misbehave};
 use crate::programs::{self, with_each};
-use crate::support::{Gate, SOON, kill, process_number, spin, workers};
+use crate::support::{Gate, SOON, kill, process_number, spin, worker_dies_with_its_owner, workers};
 
 #[test]
 fn a_death_is_typed_with_its_last_words_and_the_pool_goes_on() {
@@ -49,6 +50,37 @@ fn a_busy_program_that_is_killed_is_a_typed_error() {
         })
         .await
     });
+}
+
+/// What an actor does that has a busy worker.
+#[triune::endpoint]
+async fn own_a_busy_program(number: u8, gate: String) -> Result {
+    let program = programs::program(number).ok_or_else(|| Error::msg("the test has asked for it"))?;
+    let pool = Workers::new().kind(WorkerKind::Program(program));
+    worker::scope(pool, async |pool| Ok(pool.run(spin::with(gate)).await?)).await
+}
+
+#[test]
+fn a_busy_program_dies_with_its_owner_also_while_the_guardian_is_stopped() {
+    for number in (0..).take_while(|number| programs::program(*number).is_some()) {
+        programs::with(programs::own(), "owner killed", async || {
+            let gate = Gate::new()?;
+            let error = nursery(async |n| {
+                let owner = n.actor("owner").start().await?;
+                let _call = n.spawn({
+                    let (owner, call) = (owner.clone(), own_a_busy_program::with(number, gate.path()));
+                    async move { Ok(owner.call(call).await?) }
+                });
+                worker_dies_with_its_owner(owner.pid(), &gate.arrival().await?.process);
+                Ok(())
+            })
+            .await
+            .expect_err("an actor of it has died");
+            let deaths: Vec<&ActorDied> = error.group().expect("of a nursery").downcast_all();
+            assert!(!deaths.is_empty(), "{error:?}");
+            Ok(())
+        });
+    }
 }
 
 #[test]

@@ -67,10 +67,20 @@ pub(crate) fn python_folders() -> Vec<PathBuf> {
     String::from_utf8_lossy(&said.stdout).lines().map(PathBuf::from).collect()
 }
 
+/// One of the programs, by a number that another process may be told; `None` beyond the last one, or if it is not there.
+pub(crate) fn program(number: u8) -> Option<Program> {
+    match number {
+        0 => Some(own()),
+        1 => Some(another()),
+        2 => python(),
+        _ => None,
+    }
+}
+
 /// Runs a test with workers of each program, on both runtime flavours.
 #[track_caller]
 pub(crate) fn with_each<Fut: Future<Output = Result>>(name: &str, test: impl Fn() -> Fut) {
-    for program in [Some(own()), Some(another()), python()].into_iter().flatten() {
+    for program in (0..).map_while(program) {
         guarded_as(&WorkerKind::Program(program), name, &test);
     }
 }
