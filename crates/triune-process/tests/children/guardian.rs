@@ -264,7 +264,7 @@ fn guardians_above(process: &ProcessInfo, root: u32) -> Vec<u32> {
     parents.map(|parent| parent.pid).take_while(|pid| *pid != root).collect()
 }
 
-fn signal(pid: u32, number: i32) {
+pub(crate) fn signal(pid: u32, number: i32) {
     // SAFETY: sends a signal to a process of this test, which takes two integers.
     unsafe { libc::kill(pid.cast_signed(), number) };
 }

@@ -5,6 +5,7 @@
 //! has no test: what becomes of a stream is one value, and gives no pipe.
 
 mod bound;
+mod exec;
 mod fork;
 mod guardian;
 mod hold;

@@ -63,7 +63,7 @@ fn deaf(boot: Boot) -> u8 {
     }
 }
 
-fn shell(script: &str) -> String {
+pub(crate) fn shell(script: &str) -> String {
     #[expect(clippy::disallowed_methods, reason = "stands for what a user's code may do")]
     let mut shell = Command::new("sh");
     let mut shell = shell
@@ -81,7 +81,7 @@ fn shell(script: &str) -> String {
     line.trim().to_owned()
 }
 
-fn say(link: &mut UnixStream, text: &str) {
+pub(crate) fn say(link: &mut UnixStream, text: &str) {
     link.write_all(text.as_bytes()).expect("the parent listens");
 }
 

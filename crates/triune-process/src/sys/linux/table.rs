@@ -119,25 +119,39 @@ impl Variable {
 }
 
 /// A variable of the environment that a process was started with. `listed` is its number in `/proc`.
+///
+/// A process that becomes another program while it is read has for a moment no environment, or the file ends with that of the old
+/// program, which is gone. So what was not found counts only if all was read that there is.
 pub(crate) fn variable_of(listed: u32, key: &str) -> Variable {
     let Some(environ) = read(listed, "environ") else { return Variable::Unset };
-    if environ.is_empty() {
-        return if is_unsettled(listed) { Variable::Unsettled } else { Variable::Unset };
+    // An entry without its end may have been cut off.
+    let mut entries = environ.split_inclusive(|byte| *byte == 0).filter_map(|entry| entry.strip_suffix(&[0]));
+    if let Some(value) = entries.find_map(|entry| entry.strip_prefix(key.as_bytes())?.strip_prefix(b"=")) {
+        return Variable::Is(value.to_vec());
     }
-    let found = environ
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
-    found.map_or(Variable::Unset, |value| Variable::Is(value.to_vec()))
+    let len = environ.len() as u64;
+    match environment_len(listed) {
+        Some(whole) if whole != Some(len) && len < ENOUGH => Variable::Unsettled,
+        _ => Variable::Unset,
+    }
 }
 
-/// Whether a process without an environment is on its way into a program. One that was started with an empty environment
-/// has arguments, at least an empty one; one that has ended, and a thread of the kernel, have no memory.
-fn is_unsettled(listed: u32) -> bool {
-    let has_memory = || {
-        let status = fs::read_to_string(format!("/proc/{listed}/status")).unwrap_or_default();
-        field(&status, "VmSize:").is_some()
-    };
-    read(listed, "cmdline").is_some_and(|arguments| arguments.is_empty()) && has_memory()
+/// The length of the environment that a process was started with; `Some(None)` if it is on its way into a program. `None` if it has no
+/// memory: it has ended, or is a thread of the kernel.
+fn environment_len(listed: u32) -> Option<Option<u64>> {
+    let stat = read(listed, "stat")?;
+    // Behind its name, which may hold anything.
+    let behind = stat.rsplit(|byte| *byte == b')').next()?;
+    let fields: Vec<u64> = std::str::from_utf8(behind)
+        .ok()?
+        .split_ascii_whitespace()
+        .map(|field| field.parse().unwrap_or_default())
+        .collect();
+    // As proc(5) counts, the state is the third.
+    let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
+    let (memory, code, begin, end) = (field(23), field(26), field(50), field(51));
+    // Where the code begins is noted last.
+    (memory > 0).then(|| end.checked_sub(begin).filter(|_| code > 0))
 }
 
 fn read(listed: u32, file: &str) -> Option<Vec<u8>> {
