@@ -417,7 +417,7 @@ enum Step {
     End(LinkEnd),
 }
 
-/// Writes from the front of the batch. A descriptor goes with the first byte of its chunk, and alone.
+/// Writes from the front of the batch. A descriptor goes with the first byte of its chunk, and with no other descriptor.
 fn poll_write_batch(
     socket: &mut Socket,
     batch: &mut VecDeque<Chunk>,
@@ -426,8 +426,8 @@ fn poll_write_batch(
     let Some(passed) = batch.front_mut().and_then(|chunk| chunk.descriptor.take()) else {
         return with_slices(batch, |slices| socket.poll_write(slices, cx));
     };
-    let bytes = batch.front().and_then(|chunk| chunk.rest().next()).unwrap_or_default();
-    let sent = socket.poll_send(bytes, passed.as_fd(), cx);
+    // What follows goes in the same write, so that it does not wake the reader once more.
+    let sent = with_slices(batch, |slices| socket.poll_send(slices, passed.as_fd(), cx));
     if sent.is_pending()
         && let Some(chunk) = batch.front_mut()
     {

@@ -98,14 +98,14 @@ impl Socket {
         self.poll_write_with(|stream| write(stream, slices), cx)
     }
 
-    /// Writes bytes with a descriptor, which goes with the first of them.
+    /// The same with a descriptor, which goes with the first byte.
     pub(crate) fn poll_send(
         &mut self,
-        bytes: &[u8],
+        slices: &[IoSlice<'_>],
         descriptor: BorrowedFd<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(|stream| send_with(stream, bytes, descriptor), cx)
+        self.poll_write_with(|stream| send_with(stream, slices, descriptor), cx)
     }
 
     fn poll_write_with(
@@ -184,14 +184,14 @@ pub(crate) fn write(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usi
     Ok(sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
-/// Writes bytes with a descriptor, as far as there is room now.
-fn send_with(socket: impl AsFd, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+/// Writes these slices with a descriptor, as far as there is room now.
+fn send_with(socket: impl AsFd, slices: &[IoSlice<'_>], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
     let descriptors = [descriptor];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)?)
+    Ok(sendmsg(socket, slices, &mut control, flags)?)
 }
 
 /// Bytes and descriptors of one read.
