@@ -1,7 +1,7 @@
 //! Large arguments: 8 and 100 MiB to a worker that gives back their length. Guards the number of copies on the way.
 //!
 //! The floor is one copy through a raw Unix socket into memory that the receiver keeps. Peers and triune start from an
-//! argument that is in memory, and pay for its encoding; shared memory is measured made anew, and kept.
+//! argument that is in memory, and pay for its encoding; shared memory is measured made anew, made before, and kept.
 
 use divan::Bencher;
 use divan::counter::BytesCount;
@@ -87,6 +87,19 @@ fn triune_shared_fresh(bencher: Bencher<'_, '_>, mib: usize) {
         let shared = Shared::new(&payload).expect("there is memory");
         bench.block_on(worker::run(shared_length::with(shared))).expect("the worker lives")
     });
+}
+
+/// Memory that was made before, and that the worker has never seen: mapped there.
+#[divan::bench(args = SIZES, sample_count = 20, sample_size = 1)]
+fn triune_shared_made_before(bencher: Bencher<'_, '_>, mib: usize) {
+    let bench = Bench::current_thread();
+    let call = |shared| bench.block_on(worker::run(shared_length::with(shared))).expect("the worker lives");
+    let made = || Shared::new(&payload(mib)).expect("there is memory");
+    call(made());
+    bencher
+        .counter(BytesCount::new(mib * MIB))
+        .with_inputs(made)
+        .bench_local_values(|shared| assert_eq!(call(shared), mib * MIB));
 }
 
 /// The same memory for every call, mapped there already: one big input and many jobs.
