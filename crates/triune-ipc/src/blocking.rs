@@ -11,13 +11,15 @@
 //! 3. A call is not given out before the answer of the one before it is written. So a caller that misses an
 //!    answer at the end of the link knows that no later call was begun.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut, Write};
+mod buffer;
+
+use std::io::{self, IoSlice, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use buffer::Buffer;
 use bytes::{Buf, Bytes, BytesMut};
 use rustix::net::SendFlags;
 use triune_wire::{
@@ -26,11 +28,8 @@ use triune_wire::{
 };
 
 use crate::handshake::{decode, ended, frame, prepare};
-use crate::socket::{self, Received};
+use crate::writer::is_temporary;
 use crate::{Config, ConnectError, LinkEnd, ProtocolError};
-
-/// Size of a read, in bytes.
-const READ: usize = 64 * 1024;
 
 /// Serves the calls of one link, one after the other. Dropping it closes the link.
 ///
@@ -95,8 +94,10 @@ pub struct Server {
     spin: Duration,
     /// The call that was given out and not answered.
     open: Option<u64>,
-    /// What was lent and recalled since somebody has asked.
-    loans: Vec<Loan>,
+    /// How much was lent and recalled since the last call.
+    loans: usize,
+    /// What was recalled and not told yet.
+    recalled: Vec<u64>,
     /// Held while frames are written, if somebody else may write, too.
     pen: Option<Arc<Mutex<()>>>,
 }
@@ -299,7 +300,8 @@ impl Server {
             spare: BytesMut::new(),
             spin: config.spin,
             open: None,
-            loans: Vec::new(),
+            loans: 0,
+            recalled: Vec::new(),
             pen: None,
         })
     }
@@ -329,47 +331,20 @@ impl Server {
     ///
     /// A call that was given out before and was not answered is answered first, with a report of kind
     /// [`ReportKind::Dropped`]. Dialogs are refused. A CANCEL is ignored: here a call ends by its answer or
-    /// with its process.
+    /// with its process. What is lent is closed.
     ///
     /// # Errors
     /// The link broke, or the other side broke the protocol.
     #[expect(clippy::should_implement_trait, reason = "an iterator would have to go on after an error")]
     pub fn next(&mut self) -> Result<Option<BlockingCall>, LinkEnd> {
-        if let Some(id) = self.open {
-            self.fail(id, &Report::new(ReportKind::Dropped, "the handler went away without an answer"))?;
-        }
-        loop {
-            let Some(header) = self.read_header()? else { return Ok(None) };
-            let Header { kind, id, len, .. } = header;
-            if kind == Kind::Piece {
-                if let Some(call) = self.read_piece(id, len as usize)? {
-                    return Ok(Some(call));
-                }
-                continue;
-            }
-            let body = self.read_body(len as usize)?;
-            match kind {
-                Kind::Call | Kind::Open => {
-                    if let Some(call) = self.request(header, body)? {
-                        return Ok(Some(call));
-                    }
-                }
-                Kind::Cancel if id == 0 => return Ok(None),
-                Kind::Cancel | Kind::Pong => {}
-                Kind::Lend | Kind::Recall => self.take_loan(kind, id)?,
-                Kind::Ping => self.write(Header::new(Kind::Pong, id), &[])?,
-                Kind::Goodbye if body.is_empty() => return Ok(None),
-                Kind::Goodbye => {
-                    let report = Report::from_bytes(&body).map_err(|error| malformed(kind, &error))?;
-                    return Err(LinkEnd::Refused(Arc::new(report)));
-                }
-                _ => return Err(unexpected(kind, id, "this side made no request")),
-            }
-        }
+        self.next_taking(drop)
     }
 
-    /// What was lent and recalled since this was asked last, in its order: what the arguments of the next call may refer to
-    /// has come before the call.
+    /// As [`next`](Server::next), and gives what is lent and recalled to `take`: what the arguments of a call may refer to comes
+    /// before the call. What is recalled is told when there is nothing else to do: to give it back may take longer than a call.
+    ///
+    /// # Errors
+    /// The link broke, or the other side broke the protocol.
     ///
     /// ```
     /// use std::fs::File;
@@ -398,11 +373,12 @@ impl Server {
     /// # }
     /// let serve = |socket| -> () {
     ///     let mut server = Server::accept(socket, &config("worker")).expect("the two sides can talk");
-    ///     let Ok(Some(call)) = server.next() else { panic!("a call was made") };
-    ///     let loans = server.loans();
-    ///     let [Loan::Lent { number: 7, file: Some(file) }] = &loans[..] else { panic!("not lent: {loans:?}") };
     ///     let mut text = String::new();
-    ///     File::from(file.try_clone().expect("there are descriptors")).read_to_string(&mut text).expect("it is open");
+    ///     let call = server.next_taking(|loan| {
+    ///         let Loan::Lent { number: 7, file: Some(file) } = loan else { panic!("not lent: {loan:?}") };
+    ///         File::from(file).read_to_string(&mut text).expect("it is open");
+    ///     });
+    ///     let Ok(Some(call)) = call else { panic!("a call was made") };
     ///     server.reply(call.id, text.as_bytes()).expect("the caller is there");
     /// };
     /// let ask = async |link: Link| {
@@ -417,23 +393,63 @@ impl Server {
     /// assert_eq!(&beside(serve, ask)?[..], b"lent, not sent");
     /// # Ok::<_, CallEnd>(())
     /// ```
-    pub fn loans(&mut self) -> Vec<Loan> {
-        std::mem::take(&mut self.loans)
+    pub fn next_taking(&mut self, mut take: impl FnMut(Loan)) -> Result<Option<BlockingCall>, LinkEnd> {
+        if let Some(id) = self.open {
+            self.fail(id, &Report::new(ReportKind::Dropped, "the handler went away without an answer"))?;
+        }
+        self.tell_recalled(&mut take);
+        loop {
+            let Some(header) = self.read_header(&mut take)? else { return Ok(None) };
+            let Header { kind, id, len, .. } = header;
+            if kind == Kind::Piece {
+                if let Some(call) = self.read_piece(id, len as usize)? {
+                    return Ok(Some(call));
+                }
+                continue;
+            }
+            let body = self.read_body(len as usize)?;
+            match kind {
+                Kind::Call | Kind::Open => {
+                    if let Some(call) = self.request(header, body)? {
+                        return Ok(Some(call));
+                    }
+                }
+                Kind::Cancel if id == 0 => return Ok(None),
+                Kind::Cancel | Kind::Pong => {}
+                Kind::Lend | Kind::Recall => self.loan(kind, id, &mut take)?,
+                Kind::Ping => self.write(Header::new(Kind::Pong, id), &[])?,
+                Kind::Goodbye if body.is_empty() => return Ok(None),
+                Kind::Goodbye => {
+                    let report = Report::from_bytes(&body).map_err(|error| malformed(kind, &error))?;
+                    return Err(LinkEnd::Refused(Arc::new(report)));
+                }
+                _ => return Err(unexpected(kind, id, "this side made no request")),
+            }
+        }
     }
 
-    fn take_loan(&mut self, kind: Kind, number: u64) -> Result<(), LinkEnd> {
-        if self.loans.len() >= LOANS_MAX {
+    fn loan(&mut self, kind: Kind, number: u64, take: &mut impl FnMut(Loan)) -> Result<(), LinkEnd> {
+        self.loans += 1;
+        if self.loans > LOANS_MAX {
             return Err(protocol(ProtocolError::Overrun {
                 kind,
                 id: number,
                 bound: "1024 loans before a call",
             }));
         }
-        self.loans.push(match kind {
-            Kind::Lend => Loan::Lent { number, file: self.buffer.descriptors.pop_front() },
-            _ => Loan::Recalled { number },
-        });
+        if kind == Kind::Recall {
+            self.recalled.push(number);
+            return Ok(());
+        }
+        if self.recalled.contains(&number) {
+            self.tell_recalled(take);
+        }
+        take(Loan::Lent { number, file: self.buffer.descriptors.pop_front() });
         Ok(())
+    }
+
+    fn tell_recalled(&mut self, take: &mut impl FnMut(Loan)) {
+        self.recalled.drain(..).for_each(|number| take(Loan::Recalled { number }));
     }
 
     /// A request, or the beginning of one.
@@ -509,6 +525,7 @@ impl Server {
     /// A request is complete.
     fn arrived(&mut self, kind: Kind, id: u64, body: Bytes) -> Result<Option<BlockingCall>, LinkEnd> {
         self.open = Some(id);
+        self.loans = 0;
         if kind == Kind::Open {
             let text = "this side of the link serves no dialogs";
             return self.fail(id, &Report::new(ReportKind::Unknown, text)).map(|()| None);
@@ -620,14 +637,24 @@ impl Server {
     }
 
     /// The next header; `None` at the end of the stream.
-    fn read_header(&mut self) -> Result<Option<Header>, LinkEnd> {
+    fn read_header(&mut self, take: &mut impl FnMut(Loan)) -> Result<Option<Header>, LinkEnd> {
         loop {
             if let Some(bytes) = self.buffer.bytes.first_chunk::<HEADER_LEN>() {
                 let header = Header::parse(bytes).map_err(|error| protocol(error.into()))?;
                 self.buffer.bytes.advance(HEADER_LEN);
                 return Ok(Some(header));
             }
-            match self.buffer.fill_soon(&self.stream, self.spin) {
+            let filled = match self.recalled.is_empty() {
+                true => self.buffer.fill_soon(&self.stream, self.spin),
+                false => match self.buffer.fill_now(&self.stream) {
+                    Err(error) if is_temporary(&error) => {
+                        self.tell_recalled(take);
+                        continue;
+                    }
+                    filled => filled,
+                },
+            };
+            match filled {
                 Ok(0) if self.buffer.bytes.is_empty() => return Ok(None),
                 Ok(0) => return Err(truncated(HEADER_LEN - self.buffer.bytes.len())),
                 Ok(_) => {}
@@ -695,76 +722,6 @@ fn take(pen: &Mutex<()>) -> MutexGuard<'_, ()> {
 fn with_len(mut header: Header, len: usize) -> Header {
     header.len = u32::try_from(len).expect("a frame is shorter than its limit");
     header
-}
-
-/// What was read and not used yet.
-#[derive(Debug)]
-struct Buffer {
-    bytes: BytesMut,
-    /// Reads go here: it is initialised once, `bytes` would have to be each time.
-    piece: Vec<u8>,
-    /// What came with the bytes, for the frames that it belongs to. One that cannot be taken is missing here.
-    descriptors: VecDeque<OwnedFd>,
-}
-
-impl Buffer {
-    fn new() -> Buffer {
-        Buffer { bytes: BytesMut::with_capacity(READ), piece: vec![0; READ], descriptors: VecDeque::new() }
-    }
-
-    /// Reads once.
-    fn fill(&mut self, stream: &UnixStream) -> io::Result<usize> {
-        let received = socket::receive_blocking(stream, &mut [IoSliceMut::new(&mut self.piece)])?;
-        Ok(self.take(received))
-    }
-
-    fn take(&mut self, received: Received) -> usize {
-        let Received { len, descriptors, .. } = received;
-        self.bytes.extend_from_slice(&self.piece[..len]);
-        // A hostile peer gets no further than this, and then to the end of its link.
-        if self.descriptors.len() < LOANS_MAX {
-            self.descriptors.extend(descriptors);
-        }
-        len
-    }
-
-    /// Reads once, and looks for so long whether there is something before it sleeps.
-    fn fill_soon(&mut self, stream: &UnixStream, spin: Duration) -> io::Result<usize> {
-        if !spin.is_zero() {
-            let begin = Instant::now();
-            while begin.elapsed() < spin {
-                match socket::receive(stream, &mut self.piece) {
-                    Ok(received) => return Ok(self.take(received)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        self.fill(stream)
-    }
-
-    /// Fills `place`: from what is here, then from the socket without a detour; the header that follows comes
-    /// with the same read.
-    fn read_exact(&mut self, stream: &UnixStream, mut place: &mut [u8]) -> Result<(), LinkEnd> {
-        let here = self.bytes.len().min(place.len());
-        self.bytes.copy_to_slice(&mut place[..here]);
-        place = &mut place[here..];
-        while !place.is_empty() {
-            let (len, next) = (place.len(), &mut self.piece[..HEADER_LEN]);
-            let both = &mut [IoSliceMut::new(place), IoSliceMut::new(next)];
-            match socket::receive_blocking(stream, both) {
-                Ok(Received { len: 0, .. }) => return Err(truncated(len)),
-                Ok(received) => {
-                    let n = received.len;
-                    self.take(Received { len: n.saturating_sub(len), ..received });
-                    place = &mut place[n.min(len)..];
-                }
-                Err(error) => return Err(link_end(error)),
-            }
-        }
-        Ok(())
-    }
 }
 
 fn unexpected(kind: Kind, id: u64, reason: &'static str) -> LinkEnd {

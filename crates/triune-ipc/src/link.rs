@@ -211,12 +211,14 @@ impl Link {
     }
 
     /// Lends a file to the other side, which serves its calls one by one: it has it before the arguments of every call that
-    /// is made after this, under a number that is chosen here. See [`Server::loans`](crate::blocking::Server::loans).
+    /// is made after this, under a number that is chosen here. See
+    /// [`Server::next_taking`](crate::blocking::Server::next_taking).
     pub fn lend(&self, number: u64, file: std::sync::Arc<std::os::fd::OwnedFd>) {
         self.shared.update(|state, _| state.lend(number, file));
     }
 
-    /// Has the other side forget what was lent to it under this number.
+    /// Has the other side forget what was lent to it under this number. It is told when no request of this side is open: at once, or
+    /// with the answer to the last one. So [`Driver::left_unread`](crate::Driver::left_unread) stays about a request.
     pub fn recall(&self, number: u64) {
         self.shared.update(|state, _| state.recall(number));
     }

@@ -165,3 +165,34 @@ async fn a_peer_that_leaves_a_request_unread_is_noticed() {
         assert!(matches!(call.await, Err(CallEnd::Lost(LinkEnd::Eof))));
     }
 }
+
+#[tokio::test]
+async fn a_loan_is_recalled_when_no_request_is_open_and_so_never_taken_for_one_that_was_left_unread() {
+    let file = || Arc::new(std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
+    let (mut raw, (link, mut driver, _incoming)) = Raw::connect(config("this")).await;
+    let mut write = || assert!(driver.drive().now_or_never().is_none(), "the link goes on");
+    link.recall(1);
+    let call = link.call(0, Bytes::new());
+    link.recall(2);
+    link.recall(3);
+    write();
+    let recalled = raw.recv().await.unwrap();
+    assert_eq!((recalled.kind, recalled.id), (Kind::Recall, 1), "no request was open then");
+    let asked = raw.recv().await.unwrap();
+    assert_eq!(asked.kind, Kind::Call);
+    assert!(raw.recv().now_or_never().is_none(), "nothing is written after a request");
+    link.lend(2, file());
+    write();
+    for kind in [Kind::Recall, Kind::Lend] {
+        let frame = raw.recv().await.unwrap();
+        assert_eq!((frame.kind, frame.id), (kind, 2), "a number is recalled before it is lent anew");
+    }
+    raw.send(Header::new(Kind::Reply, asked.id).to_caller(), b"done").await;
+    tokio::select! {
+        answer = call => assert_eq!(answer.unwrap(), "done"),
+        end = driver.drive() => panic!("{end}"),
+    }
+    assert!(driver.drive().now_or_never().is_none(), "the link goes on");
+    let recalled = raw.recv().await.unwrap();
+    assert_eq!((recalled.kind, recalled.id), (Kind::Recall, 3));
+}

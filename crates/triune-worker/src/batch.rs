@@ -197,7 +197,7 @@ where
     };
     let calls = match connected {
         Ok(connection) => {
-            lease.lend(connection, items.iter().map(|item| &item.kept));
+            connection.lent.lend(items.iter().map(|item| &item.kept));
             call_all(connection, items)
         }
         Err(failure) => {

@@ -136,7 +136,7 @@ async fn attempt(
     };
     let call = match connected {
         Ok(connection) => connection.targets.find(request.call.name, request.call.entry).map(|target| {
-            lease.lend(connection, [kept]);
+            connection.lent.lend([kept]);
             connection.link.call(target, arguments.clone())
         }),
         Err(failure) => {

@@ -1,15 +1,18 @@
 //! Memory that is lent to workers beside their calls: a descriptor goes over once, and its number from then on.
 //!
 //! The pool keeps the books: it lends what the next call needs and the worker does not have, and recalls what was not needed
-//! for long. Both go over the link before the call. The worker does as it is told ([`take`]), so the two cannot disagree.
+//! for long, and what is needed by nobody any more. Loans go over the link before their call. The worker does as it is told
+//! ([`take`]), so the two cannot disagree.
 //!
 //! Invariants:
 //! 1. A worker has what the arguments of its call refer to when it begins to decode them.
 //! 2. It keeps the last few, so that the next job of the same input costs nothing, and no more than those and what its
 //!    last call has needed.
+//! 3. Memory that has no handle and no job in this process any more is recalled at once, or at the end of the job that the
+//!    worker has: its pages are the first to be used again then, which halves the cost of the next one.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use triune_ipc::Link;
 use triune_ipc::blocking::Loan;
@@ -20,23 +23,46 @@ use crate::shared::{Kept, Memory};
 /// How much of it a worker keeps that its call does not need.
 const SPARE: usize = 8;
 
-/// What was lent to one worker, by number; what was needed last is at the end.
-#[derive(Debug, Default)]
-pub(crate) struct Lent(Mutex<Vec<u64>>);
+/// What was lent to one worker.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    link: Link,
+    /// What was needed last is at the end. The lock orders what is said on the link, too.
+    numbers: Mutex<Vec<u64>>,
+}
 
 impl Lent {
+    /// Nothing is lent over this link.
+    pub(crate) fn new(link: Link) -> Arc<Self> {
+        Arc::new(Self { link, numbers: Mutex::default() })
+    }
+
     /// Lends what the next call needs; to be called by whoever has the worker for itself.
-    pub(crate) fn lend<'a>(&self, link: &Link, needed: impl IntoIterator<Item = &'a Kept>) {
+    pub(crate) fn lend<'a>(self: &Arc<Self>, needed: impl IntoIterator<Item = &'a Kept>) {
         let mut needed = needed.into_iter().flat_map(Kept::memories).peekable();
         if needed.peek().is_none() {
             return;
         }
-        let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (new, old) = renew(&mut lent, needed.map(|memory| (memory.id, memory)));
-        old.into_iter().for_each(|number| link.recall(number));
+        let mut numbers = self.lock();
+        let (new, old) = renew(&mut numbers, needed.map(|memory| (memory.id, memory)));
+        old.into_iter().for_each(|number| self.link.recall(number));
         for memory in new {
-            link.lend(memory.id, Arc::clone(memory.sealed.file()));
+            memory.is_lent_to(self);
+            self.link.lend(memory.id, Arc::clone(memory.sealed.file()));
         }
+    }
+
+    /// Recalls what nobody needs any more.
+    pub(crate) fn recall(&self, number: u64) {
+        let mut numbers = self.lock();
+        if let Some(at) = numbers.iter().position(|other| *other == number) {
+            numbers.remove(at);
+            self.link.recall(number);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,29 +92,21 @@ thread_local! {
     static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
-/// In a worker: takes what was lent to it, and forgets what was recalled.
-pub(crate) fn take(loans: Vec<Loan>) {
-    if loans.is_empty() {
-        return;
-    }
-    KNOWN.with_borrow_mut(|known| {
-        for loan in loans {
-            match loan {
-                Loan::Recalled { number } => known.retain(|(id, _)| *id != number),
-                // The copy of a fork server may have it already.
-                Loan::Lent { number, .. } if known.iter().any(|(id, _)| *id == number) => {}
-                Loan::Lent { number, file: Some(file) } => {
-                    let mapped =
-                        Sealed::of(file).map_err(|error| format!("cannot map shared memory: {error}"));
-                    known.push((number, mapped.map(|sealed| Arc::new(Memory { sealed, id: number }))));
-                }
-                Loan::Lent { number, file: None } => {
-                    let text = "there is no descriptor left for shared memory; raise the limit of open files";
-                    known.push((number, Err(text.to_owned())));
-                }
-                _ => {}
-            }
+/// In a worker: takes what is lent to it, and forgets what is recalled.
+pub(crate) fn take(loan: Loan) {
+    KNOWN.with_borrow_mut(|known| match loan {
+        Loan::Recalled { number } => known.retain(|(id, _)| *id != number),
+        // The copy of a fork server may have it already.
+        Loan::Lent { number, .. } if known.iter().any(|(id, _)| *id == number) => {}
+        Loan::Lent { number, file: Some(file) } => {
+            let mapped = Sealed::of(file).map_err(|error| format!("cannot map shared memory: {error}"));
+            known.push((number, mapped.map(|sealed| Memory::new(sealed, number))));
         }
+        Loan::Lent { number, file: None } => {
+            let text = "there is no descriptor left for shared memory; raise the limit of open files";
+            known.push((number, Err(text.to_owned())));
+        }
+        _ => {}
     });
 }
 

@@ -149,8 +149,7 @@ fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
 
 /// The call that is the setup, and what it says. `None` if the parent went away before.
 fn first_call(server: &mut Server, name: &str) -> Result<Option<(u64, Setup)>, u8> {
-    let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(None) };
-    loan::take(server.loans());
+    let Some(call) = server.next_taking(loan::take).map_err(|end| gone(end, name))? else { return Ok(None) };
     match triune_wire::decode::<Setup>(&call.args) {
         Ok(setup) if call.target == setup::TARGET => Ok(Some((call.id, setup))),
         _ => Err(complain(name, "its first call was not its setup")),
@@ -173,8 +172,9 @@ fn complain(name: &str, what: &str) -> u8 {
 fn serve(server: &mut Server, name: &str, served: &Served) -> Result<(), u8> {
     let mut output = Answer::new(served.format());
     loop {
-        let Some(call) = server.next().map_err(|end| gone(end, name))? else { return Ok(()) };
-        loan::take(server.loans());
+        let Some(call) = server.next_taking(loan::take).map_err(|end| gone(end, name))? else {
+            return Ok(());
+        };
         let BlockingCall { id, target, args, .. } = call;
         let args = Arguments::new(args, served.format());
         let outcome = perform(BlockingJob { target, args: &args }, served, &mut output);

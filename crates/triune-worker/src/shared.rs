@@ -11,8 +11,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::Pod;
 use serde::de::Error as _;
@@ -20,7 +20,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use triune_process::Sealed;
 
-use crate::loan;
+use crate::loan::{self, Lent};
 
 /// How many of them the arguments of one job have at most.
 const MOST: usize = 256;
@@ -28,9 +28,9 @@ const MOST: usize = 256;
 /// A slice of plain values (`u8`, `f32`, `[u16; 3]`, what implements [`Pod`]) that is in memory once for all processes.
 ///
 /// Give it to any number of jobs, also at a time: nothing of it is copied, and a worker that has seen it before does not
-/// even map it again. It is read-only for ever. A cheap handle: clones mean the same memory, which is given back when the
-/// last handle, the last job made of it, and the mappings of the workers (each keeps the last eight that it has seen)
-/// are gone.
+/// even map it again, as long as it is among the last eight that it has seen. It is read-only for ever. A cheap handle: clones
+/// mean the same memory, which is given back when the last handle and the last job made of it are gone; by a worker that is
+/// busy then, after its job.
 ///
 /// It can be serialised only as a part of the arguments of a job (at most 256 in one), and not in a worker's result. A worker
 /// may read it whatever paths its [`Limits`](crate::Limits) leave within its reach.
@@ -61,6 +61,29 @@ pub struct Shared<T> {
 pub(crate) struct Memory {
     pub(crate) sealed: Sealed,
     pub(crate) id: u64,
+    /// The workers that may have it.
+    borrowers: Mutex<Vec<Weak<Lent>>>,
+}
+
+impl Memory {
+    pub(crate) fn new(sealed: Sealed, id: u64) -> Arc<Self> {
+        Arc::new(Self { sealed, id, borrowers: Mutex::default() })
+    }
+
+    /// A worker is about to have it.
+    pub(crate) fn is_lent_to(&self, borrower: &Arc<Lent>) {
+        let mut borrowers = self.borrowers.lock().unwrap_or_else(PoisonError::into_inner);
+        borrowers
+            .retain(|other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), &raw const **borrower));
+        borrowers.push(Arc::downgrade(borrower));
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let borrowers = self.borrowers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        borrowers.iter().filter_map(Weak::upgrade).for_each(|borrower| borrower.recall(self.id));
+    }
 }
 
 /// What crosses.
@@ -79,7 +102,7 @@ impl<T: Pod> Shared<T> {
     pub fn new(values: &[T]) -> io::Result<Self> {
         let id = unique();
         let sealed = Sealed::new(&format!("triune-shared-{id:016x}"), bytemuck::cast_slice(values))?;
-        Ok(Self::of(Arc::new(Memory { sealed, id })))
+        Ok(Self::of(Memory::new(sealed, id)))
     }
 }
 
@@ -203,7 +226,7 @@ mod tests {
     /// Lends as another process would have it.
     fn lend<T>(shared: &Shared<T>) {
         let file = shared.memory.sealed.file().try_clone().expect("descriptors are left");
-        loan::take(vec![Loan::Lent { number: shared.memory.id, file: Some(file) }]);
+        loan::take(Loan::Lent { number: shared.memory.id, file: Some(file) });
     }
 
     #[test]
@@ -219,7 +242,7 @@ mod tests {
         let wrong =
             triune_wire::decode::<Shared<[f32; 3]>>(&bytes).expect_err("eight bytes are no three numbers");
         assert!(wrong.to_string().contains("cannot decode"));
-        loan::take(vec![Loan::Recalled { number: shared.memory.id }]);
+        loan::take(Loan::Recalled { number: shared.memory.id });
         assert!(triune_wire::decode::<Shared<f32>>(&bytes).is_err());
         assert_eq!(&*other, [1.5, 2.5], "what was made of it stays");
     }

@@ -27,8 +27,6 @@ pub(crate) struct Worker {
     pub(crate) allowance: Allowance,
     /// Set when it has said hello, or will never.
     connection: SetOnce<Result<Connection, StartFailure>>,
-    /// The memory that was lent to it.
-    pub(crate) lent: Lent,
     /// Set when nobody wants it any more, however far its start has come.
     doomed: SetOnce<()>,
     /// Set when it is reaped and its place in the pool is given back.
@@ -40,6 +38,8 @@ pub(crate) struct Worker {
 pub(crate) struct Connection {
     pub(crate) process: Process,
     pub(crate) link: Link,
+    /// The memory that it has.
+    pub(crate) lent: Arc<Lent>,
     pub(crate) targets: Targets,
 }
 
@@ -76,7 +76,6 @@ impl Worker {
             name: format!("worker-{id}"),
             allowance,
             connection: SetOnce::new(),
-            lent: Lent::default(),
             doomed: SetOnce::new(),
             end: SetOnce::new(),
         }

@@ -211,6 +211,7 @@ impl State {
         if request.handles == 0 {
             self.requests.remove(slot);
         }
+        self.recall_if_idle();
         self.goodbye_if_idle();
     }
 

@@ -27,15 +27,36 @@ impl State {
     /// Lends a file to the peer.
     pub(crate) fn lend(&mut self, number: u64, file: Arc<OwnedFd>) {
         if self.end.is_none() && !self.goodbye {
+            if let Some(at) = self.recalls.iter().position(|recalled| *recalled == number) {
+                self.recalls.remove(at);
+                self.push_recall(number);
+            }
             self.out.push_descriptor(Header::new(Kind::Lend, number), &[], file);
         }
     }
 
-    /// Has the peer forget it.
+    /// Has the peer forget it, as soon as no request is open.
     pub(crate) fn recall(&mut self, number: u64) {
-        if self.end.is_none() && !self.goodbye {
-            self.out.push(Lane::Control, Header::new(Kind::Recall, number), &[], Message::default());
+        if self.end.is_some() || self.goodbye {
+            return;
         }
+        match self.flights.is_empty() {
+            true => self.push_recall(number),
+            false => self.recalls.push(number),
+        }
+    }
+
+    /// Called when a request has ended.
+    pub(super) fn recall_if_idle(&mut self) {
+        if self.flights.is_empty() && !self.recalls.is_empty() {
+            for number in std::mem::take(&mut self.recalls) {
+                self.push_recall(number);
+            }
+        }
+    }
+
+    fn push_recall(&mut self, number: u64) {
+        self.out.push(Lane::Control, Header::new(Kind::Recall, number), &[], Message::default());
     }
 
     /// One introduction more is to be taken.

@@ -89,6 +89,9 @@ pub(crate) struct State {
     /// Descriptors that came and no frame has claimed yet.
     pub(crate) descriptors: VecDeque<OwnedFd>,
     pub(super) introductions: VecDeque<Introduction>,
+    /// Loans that are recalled when no request is open: what was written last is then never more than a request, so that one
+    /// can tell whether that was read.
+    pub(super) recalls: Vec<u64>,
     /// Messages that come in pieces.
     pub(super) partials: Partials,
     // As caller.
@@ -130,6 +133,7 @@ impl State {
             expected: 0,
             descriptors: VecDeque::new(),
             introductions: VecDeque::new(),
+            recalls: Vec::new(),
             partials: Partials::default(),
             requests: Slab::new(),
             flights: Slab::new(),
@@ -289,6 +293,7 @@ impl State {
         self.partials.clear();
         self.descriptors.clear();
         self.introductions.clear();
+        self.recalls.clear();
         self.early_cancels.clear();
         wakes.wake(self.driver.take());
     }

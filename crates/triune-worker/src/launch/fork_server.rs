@@ -175,7 +175,7 @@ async fn start(pool: &PoolCore) -> Result<ForkServer, StartFailure> {
         )
         .await?;
         let setup = Setup::of_fork_server(&pool.settings);
-        Lent::default().lend(&link, pool.settings.preload.iter().map(|step| &step.kept));
+        Lent::new(link.clone()).lend(pool.settings.preload.iter().map(|step| &step.kept));
         greet::set_up(process, &link, &mut driver, setup.call(), pool.needs_no_server()).await.map_err(
             |failure| match failure {
                 greet::NotSetUp::Failed(report) => StartFailure::Preload(report),

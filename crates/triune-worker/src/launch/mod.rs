@@ -27,6 +27,7 @@ use triune_process::{PROGRAM, Process, Spec};
 
 use crate::by_name::Targets;
 use crate::config::{Settings, WorkerKind};
+use crate::loan::Lent;
 use crate::pool::PoolCore;
 use crate::serve::ROLE;
 use crate::setup::{self, Setup};
@@ -73,7 +74,9 @@ pub(crate) async fn start(
     let spec = spec.map_err(StartFailure::Failed)?;
     let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
     match greet(pool, worker, &process, stream, setup).await {
-        Ok((link, targets, driver)) => Ok((Connection { process, link, targets }, driver)),
+        Ok(Greeted { link, lent, targets, driver }) => {
+            Ok((Connection { process, link, lent, targets }, driver))
+        }
         Err(failure) => {
             greet::end_now(&process).await;
             process.wait_gone().await;
@@ -97,6 +100,14 @@ fn spec(pool: &PoolCore, worker: &Worker, is_set_up: bool) -> Spec {
     pool.limited.put_on(spec).stdio(pool.settings.stdio).orphan_grace(Duration::ZERO)
 }
 
+/// A worker that can be given jobs.
+struct Greeted {
+    link: Link,
+    lent: Arc<Lent>,
+    targets: Targets,
+    driver: Driver,
+}
+
 /// # Cancel safety
 ///
 /// Dropping it leaves the process to its owner.
@@ -106,7 +117,7 @@ async fn greet(
     process: &Process,
     stream: UnixStream,
     setup: Option<Setup>,
-) -> Result<(Link, Targets, Driver), StartFailure> {
+) -> Result<Greeted, StartFailure> {
     let settings = &pool.settings;
     let mut config = greet::config(process, settings);
     config.spin = settings.spin;
@@ -127,8 +138,9 @@ async fn greet(
         }
         (None, None) => None,
     };
+    let lent = Lent::new(link.clone());
     if let Some(call) = first {
-        worker.lent.lend(&link, settings.init.iter().map(|step| &step.kept));
+        lent.lend(settings.init.iter().map(|step| &step.kept));
         greet::set_up(process, &link, &mut driver, call, worker.doomed()).await.map_err(|failure| {
             match failure {
                 greet::NotSetUp::Failed(report) => StartFailure::Init(report),
@@ -137,5 +149,5 @@ async fn greet(
             }
         })?;
     }
-    Ok((link, targets, driver))
+    Ok(Greeted { link, lent, targets, driver })
 }

@@ -11,7 +11,6 @@ use triune_scope::{Cancelled, FutureExt as _};
 
 use super::PoolCore;
 use crate::format::Format;
-use crate::shared::Kept;
 use crate::worker::{Connection, End, StartFailure, Worker};
 
 #[derive(Debug)]
@@ -42,11 +41,6 @@ impl Lease {
             Some(connection) => Ok(Ok(connection)),
             None => self.worker.connected().cancellable().await,
         }
-    }
-
-    /// Lends the worker what the calls that come next refer to.
-    pub(crate) fn lend<'a>(&self, connection: &Connection, needed: impl IntoIterator<Item = &'a Kept>) {
-        self.worker.lent.lend(&connection.link, needed);
     }
 
     /// How arguments and results are encoded for it.

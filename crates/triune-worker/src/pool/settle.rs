@@ -77,7 +77,7 @@ impl PoolCore {
     async fn ask(&self, worker: &Worker, connection: &Connection, step: &Step) -> bool {
         let answer = match step.target(&connection.targets) {
             Ok(target) => {
-                worker.lent.lend(&connection.link, [&step.kept]);
+                connection.lent.lend([&step.kept]);
                 connection.link.call(target, step.arguments.clone()).await
             }
             Err(report) => Err(CallEnd::Failed(report)),

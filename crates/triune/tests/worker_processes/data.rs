@@ -72,6 +72,51 @@ fn shared_memory_is_given_back() {
     });
 }
 
+/// How many shared memories this process has.
+#[triune::job]
+fn mapped() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("the system tells");
+    maps.lines().filter(|line| line.contains("triune-shared")).count()
+}
+
+#[test]
+fn workers_give_back_what_nobody_needs_any_more_without_being_asked_for_another_job() {
+    guarded_by_kind("not needed", async || {
+        worker::scope(workers(), async |pool| {
+            let gate = Gate::new()?;
+            let has = |pid: u32, count: usize| async move {
+                while maps_of(pid)?.matches("triune-shared").count() != count {
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, Error>(())
+            };
+            let (idle, busy) = (Shared::new(&[1_u64])?, Shared::new(&[2])?);
+            let (pid, _) = pool.run(sum::with(idle.clone(), 0, 1)).await?;
+            pool.run(sum::with(busy.clone(), 0, 1)).await?;
+            assert_eq!(pool.run(mapped::with()).await?, 2, "it keeps what it has seen");
+            drop(idle);
+            has(pid, 1).await?;
+            nursery(async |n| {
+                let call = n.run_in_worker(late::with(gate.path(), vec![]));
+                let at_work = gate.arrival().await?;
+                drop(busy);
+                at_work.open().await?;
+                assert_eq!(call.await?, 0);
+                Ok(())
+            })
+            .await?;
+            has(pid, 0).await?;
+            assert_eq!(pool.statistics().started, 1);
+            Ok(())
+        })
+        .await
+    });
+}
+
+fn maps_of(pid: u32) -> std::io::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/maps"))
+}
+
 #[triune::job]
 fn firsts(all: Vec<Shared<u64>>) -> Vec<u64> {
     all.iter().map(|numbers| numbers[0]).collect()
