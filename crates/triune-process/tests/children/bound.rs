@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use linkme::distributed_slice;
-use triune_process::{Boot, Exit, Ladder, Process, ROLES, Role, Spec};
-use triune_testing::{ProcessInfo, processes_of_tree, wait_gone, wait_until};
+use triune_process::{
+    Boot, Containment, Exit, Ladder, Process, ROLES, Role, Spec, containment, set_containment,
+};
+use triune_testing::{ProcessInfo, processes_of_tree, skip, wait_gone, wait_until};
 
 use crate::stopped_guardian::{Stopped, signal};
 use crate::support::{SOON, block_on, leak_checked, read_pid, say_ready, start, start_with};
@@ -103,6 +105,28 @@ fn a_busy_child_of_a_killed_owner_is_gone_within_a_second_while_the_guardian_is_
 #[test]
 fn a_copy_that_the_child_has_made_of_itself_does_not_hold_it() {
     leak_checked(dies_with_its_owner("ff"));
+}
+
+/// Not a test: the same in a program of its own, at the level `Hard`.
+#[test]
+#[ignore = "runs as a child of at_the_level_hard_it_is_the_same"]
+fn at_the_level_hard() {
+    set_containment(Containment::Hard).expect("nothing was started yet");
+    leak_checked(dies_with_its_owner("jf"));
+    println!("in force is {}", containment());
+}
+
+/// There, a child has another number for the guardian than for its owner.
+#[test]
+fn at_the_level_hard_it_is_the_same() {
+    #[expect(clippy::disallowed_methods, reason = "a root of its own")]
+    let mut program = std::process::Command::new(std::env::current_exe().expect("a test has an executable"));
+    program.args(["--exact", "bound::at_the_level_hard", "--ignored", "--nocapture"]);
+    let output = program.output().expect("it can be started");
+    assert!(output.status.success(), "{output:?}");
+    if !String::from_utf8_lossy(&output.stdout).contains("in force is hard") {
+        skip("a bound child at the level hard", "it is not to be had here");
+    }
 }
 
 /// The moment at which the owner is killed is anywhere between the order and the job.
