@@ -1,6 +1,7 @@
 //! `kill -9` of each process, in each phase.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ struct Program {
     output: BufReader<ChildStdout>,
     tag: String,
     pids: Vec<(String, u32)>,
+    /// A clean-up in the program lasts until this is dropped.
+    gate: Option<UnixListener>,
+    _folder: tempfile::TempDir,
 }
 
 pub(crate) fn signal(pid: u32, signal: Signal) {
@@ -42,15 +46,19 @@ fn tagged(tag: &str) -> Vec<ProcessInfo> {
 impl Program {
     fn start(phase: &str, workers: &str) -> Self {
         let tag = format!("{}-{phase}-{:?}", std::process::id(), Instant::now());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gate");
+        let gate = Some(UnixListener::bind(&path).unwrap());
         #[expect(clippy::disallowed_methods, reason = "a root of its own")]
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "program::the_program", "--ignored", "--nocapture"]);
         let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).env("TEST_WORKERS", workers);
-        let command = command.env("RUST_BACKTRACE", "0");
+        let command = command.env("TEST_GATE", path).env("RUST_BACKTRACE", "0");
         let mut root =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let output = BufReader::new(root.stdout.take().unwrap());
-        let mut program = Self { pids: vec![("root".to_owned(), root.id())], root, output, tag };
+        let pids = vec![("root".to_owned(), root.id())];
+        let mut program = Self { root, output, tag, pids, gate, _folder: folder };
         program.listen(phase);
         program
     }
@@ -97,17 +105,11 @@ impl Program {
             .1
     }
 
-    /// Kills a process. Gives what the program said afterwards; nothing if it had cleaned up before it could be struck.
-    fn kill(mut self, victim: &str, phase: &str) -> Option<String> {
+    /// Kills a process. Gives what the program said afterwards.
+    fn kill(mut self, victim: &str, phase: &str) -> String {
         // The shell that started it does not wait until it has become what it will be.
-        let tag = &self.tag;
-        let escaped = || tagged(tag).iter().any(|process| process.command == "sleep 1000");
-        let mut ended = || self.root.try_wait().unwrap().is_some();
-        assert!(wait_until(NOT_FOR_EVER, || ended() || escaped()), "{victim}, {phase}: {:#?}", self.tagged());
-        if ended() {
-            assert_eq!(phase, "cleaning up", "{victim}: the program ended by itself");
-            return None;
-        }
+        let escaped = || tagged(&self.tag).iter().any(|process| process.command == "sleep 1000");
+        assert!(wait_until(NOT_FOR_EVER, escaped), "{victim}, {phase}: {:#?}", self.tagged());
         let everything = self.tagged();
         let killed = kill_process(Pid::from_raw(self.pid(victim).cast_signed()).unwrap(), Signal::KILL);
         // A cancel kills a busy worker at once.
@@ -115,6 +117,7 @@ impl Program {
             killed.is_ok() || (victim, phase) == ("busy", "cleaning up"),
             "{victim}, {phase}: {killed:?}"
         );
+        self.gate = None;
         if ["idle", "fork server"].contains(&victim) && phase != "cleaning up" {
             // Nobody misses it. So the program is told to end.
             signal(self.root.id(), Signal::TERM);
@@ -132,7 +135,7 @@ impl Program {
         assert!(gone.is_ok() && left.is_empty(), "{victim}, {phase}: {gone:?} {left:#?}");
         let mut text = String::new();
         self.output.read_to_string(&mut text).unwrap();
-        Some(text)
+        text
     }
 }
 
@@ -148,9 +151,7 @@ fn forked_row(victim: &str) {
 fn row_with(victim: &str, workers: &str, phases: &[&str]) {
     let guard = LeakGuard::new();
     for phase in phases {
-        // A clean-up is short, and a busy machine may strike too late.
-        let text = (0..20).find_map(|_| Program::start(phase, workers).kill(victim, phase));
-        let text = text.unwrap_or_else(|| panic!("{victim}, {phase}: never struck in time"));
+        let text = Program::start(phase, workers).kill(victim, phase);
         let outcome = text.lines().find_map(|line| line.strip_prefix("outcome "));
         match victim {
             "root" => assert_eq!(outcome, None, "{phase}"),
@@ -232,6 +233,6 @@ fn a_root_that_is_killed_while_its_guardian_is_stopped_leaves_nothing() {
     signal(guardian, Signal::STOP);
     let stopped = || ProcessInfo::of(guardian).is_some_and(|process| process.state == 'T');
     assert!(wait_until(NOT_FOR_EVER, stopped));
-    program.kill("root", "in a call").expect("it does not end by itself");
+    program.kill("root", "in a call");
     guard.finish();
 }

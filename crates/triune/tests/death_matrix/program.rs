@@ -7,11 +7,13 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
 use triune::prelude::*;
 use triune::worker::{self, WorkerKind, Workers};
 
-/// How long a clean-up takes: less than the grace of an actor.
-const CLEANUP: Duration = Duration::from_millis(300);
+/// How long an actor may take to clean up: for the phase in which that lasts until the blow, and the machine may be busy.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What the tree is doing when it is struck.
 pub(crate) const PHASES: [&str; 5] = ["idle", "in a call", "streaming", "booting", "cleaning up"];
@@ -63,14 +65,18 @@ fn number() -> u32 {
     std::process::id()
 }
 
-/// Never answers, and takes its time to clean up when it is cancelled.
+/// Never answers, and when it is cancelled, cleans up until the blow has fallen.
 #[triune::endpoint]
 async fn hang() -> Result {
     say("hanging");
     let clean_up = async {
+        let gate = std::env::var_os("TEST_GATE").expect("the test says where");
+        let waits = UnixStream::connect(gate).await;
         say("cleaning up");
-        // tidy: allow(sleep) because the time that a clean-up takes is what the tree has to wait for
-        tokio::time::sleep(CLEANUP).await;
+        if let Ok(mut waits) = waits {
+            // Nobody writes there.
+            let _closed = waits.read(&mut [0]).await;
+        }
     };
     match triune::sleep_forever().finally(clean_up).await? {
         Ok(never) => match never {},
@@ -98,7 +104,7 @@ async fn leave_something() -> u32 {
 #[triune::endpoint]
 async fn branch(cx: Context<Started<u32>, Out<u64>, In<()>>, phase: String) -> Result {
     nursery(async |n| {
-        let leaf = n.actor("leaf").start().await?;
+        let leaf = n.actor("leaf").grace(grace(&phase)).start().await?;
         let pid = leaf.call(leave_something::with()).await?;
         let mut dialog = cx.started(pid).await?;
         match phase.as_str() {
@@ -119,6 +125,10 @@ async fn branch(cx: Context<Started<u32>, Out<u64>, In<()>>, phase: String) -> R
     .await
 }
 
+fn grace(phase: &str) -> Duration {
+    if phase == "cleaning up" { GRACE } else { triune::actor::Ladder::default().cancel_grace }
+}
+
 async fn tree(n: Nursery<'_>, phase: &str) -> Result {
     let _busy = n.run_in_worker(spin::with());
     // The busy one is not to be had, so this makes another worker, which is idle from then on.
@@ -130,7 +140,7 @@ async fn tree(n: Nursery<'_>, phase: &str) -> Result {
             Ok(())
         });
     }
-    let middle = n.actor("middle").start().await?;
+    let middle = n.actor("middle").grace(grace(phase)).start().await?;
     say(&format!("pid middle {}", middle.pid()));
     let block = async |leaf, mut dialog: Dialog<(), u64>| {
         say(&format!("pid leaf {leaf}"));
