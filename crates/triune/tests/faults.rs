@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use triune::actor::ActorDied;
 use triune::prelude::*;
+use triune::wire::Payload;
 use triune::worker::{self, RunError};
 use triune_testing::fault::{Direction, Fault, Injector, Plan};
 use triune_testing::{LeakGuard, ProcessInfo, eventually};
@@ -111,6 +112,36 @@ async fn a_child_that_is_stopped_for_good_and_cut_off_in_its_start_is_killed() {
         // A job that a worker has not begun is given to the next one, some times.
         assert!(injector.injected().len() >= 2, "{injector:?}");
     }
+    triune::Run::current().close().await;
+    guard.settle().await;
+}
+
+/// More than a socket holds.
+#[triune::job]
+fn much() -> Payload {
+    Payload::from(vec![7; 32 << 20])
+}
+
+/// It sleeps in the middle of its answer, and has no other way to learn that nobody wants it.
+#[triune::test]
+async fn a_worker_whose_answer_nobody_reads_is_gone_when_its_call_is_cancelled() {
+    let guard = LeakGuard::new();
+    let hour = Duration::from_secs(3600);
+    let injector =
+        Injector::install(move |_link| Plan::new().at(Direction::FromChild, 1, Fault::Delay(hour)));
+    let worker = || ProcessInfo::of(injector.injected().first()?.link.pid);
+    let result: Result = nursery(async |n| {
+        let _answers = n.run_in_worker(much::with());
+        let sleeps =
+            eventually(Duration::from_secs(10), || worker().is_some_and(|worker| worker.state == 'S'));
+        assert!(sleeps.await, "{:?}", worker());
+        n.cancel("nobody wants it");
+        Ok(())
+    })
+    .await;
+    result.unwrap();
+    assert_eq!(worker(), None, "it is reaped when the nursery returns");
+    drop(injector);
     triune::Run::current().close().await;
     guard.settle().await;
 }

@@ -154,6 +154,7 @@ async fn main() -> Result {
         }
         "it is interrupted twice" => twice(&run, Signal::INT, Signal::INT).await?,
         "it is asked to end twice" => twice(&run, Signal::INT, Signal::TERM).await?,
+        "it is asked to end, and once more" => twice(&run, Signal::TERM, Signal::TERM).await?,
         "the terminal goes at last" => twice(&run, Signal::TERM, Signal::HUP).await?,
         "an actor boots" => {
             nursery(async |n| {
@@ -314,6 +315,7 @@ fn look() {
         ("main panics after a signal", 101, ""),
         ("it is interrupted twice", 130, "gone\n"),
         ("it is asked to end twice", 143, "gone\n"),
+        ("it is asked to end, and once more", 143, "gone\n"),
         ("the terminal goes at last", 129, "gone\n"),
         ("an actor boots", 130, "gone\n"),
         ("it closes, and is interrupted twice", 143, "closing\n"),

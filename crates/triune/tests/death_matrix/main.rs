@@ -7,6 +7,7 @@
     reason = "in a test, a panic is the report, and stderr is read"
 )]
 
+mod deaf;
 mod matrix;
 mod odd_ends;
 mod out_of_memory;

@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_millis(1000 + 2 * 500);
 const NOT_FOR_EVER: Duration = Duration::from_secs(10);
 
 /// The program, running, and all of its processes.
-struct Program {
+pub(crate) struct Program {
     root: Child,
     output: BufReader<ChildStdout>,
     tag: String,
@@ -45,6 +45,10 @@ fn tagged(tag: &str) -> Vec<ProcessInfo> {
 
 impl Program {
     fn start(phase: &str, workers: &str) -> Self {
+        Self::start_with(phase, &[("TEST_WORKERS", workers)])
+    }
+
+    pub(crate) fn start_with(phase: &str, env: &[(&str, &str)]) -> Self {
         let tag = format!("{}-{phase}-{:?}", std::process::id(), Instant::now());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gate");
@@ -52,7 +56,7 @@ impl Program {
         #[expect(clippy::disallowed_methods, reason = "a root of its own")]
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "program::the_program", "--ignored", "--nocapture"]);
-        let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).env("TEST_WORKERS", workers);
+        let command = command.env("TEST_PHASE", phase).env("TEST_TAG", &tag).envs(env.iter().copied());
         let command = command.env("TEST_GATE", path).env("RUST_BACKTRACE", "0");
         let mut root =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -67,6 +71,7 @@ impl Program {
     fn listen(&mut self, phase: &str) {
         let mut waits_for = vec!["ready", "pid busy"];
         match phase {
+            "deaf" => waits_for.truncate(1),
             "in a call" => waits_for.push("hanging"),
             "cleaning up" => waits_for.extend(["hanging", "cleaning up"]),
             _ => {}
@@ -93,16 +98,21 @@ impl Program {
         }
     }
 
-    fn tagged(&self) -> Vec<ProcessInfo> {
+    pub(crate) fn tagged(&self) -> Vec<ProcessInfo> {
         tagged(&self.tag)
     }
 
-    fn pid(&self, label: &str) -> u32 {
+    pub(crate) fn pid(&self, label: &str) -> u32 {
         self.pids
             .iter()
             .find(|(known, _)| known == label)
             .unwrap_or_else(|| panic!("no {label}: {:?}", self.pids))
             .1
+    }
+
+    /// Waits for the root, which was killed.
+    pub(crate) fn reap(&mut self) {
+        self.root.wait().unwrap();
     }
 
     /// Kills a process. Gives what the program said afterwards.
@@ -221,6 +231,25 @@ fn a_killed_busy_forked_worker_leaves_nothing_and_is_noticed() {
 #[test]
 fn a_killed_idle_forked_worker_leaves_nothing_and_is_not_missed() {
     forked_row("idle");
+}
+
+/// The second signal does not wait for what the first one has begun.
+#[test]
+fn a_second_sigterm_ends_a_tree_at_once_that_takes_its_time_to_clean_up() {
+    let guard = LeakGuard::new();
+    let mut program = Program::start("cleaning up", "spawned");
+    let everything = program.tagged();
+    assert!(program.root.try_wait().unwrap().is_none(), "it has 20 s to clean up");
+    signal(program.pid("root"), Signal::TERM);
+    let ended = wait_until(Duration::from_secs(1), || program.root.try_wait().unwrap().is_some());
+    let gone = if ended { wait_gone(&everything, Duration::from_secs(1)) } else { Ok(()) };
+    let left = program.tagged();
+    left.iter().for_each(|process| signal(process.pid, Signal::KILL));
+    let status = program.root.wait().unwrap();
+    assert!(ended && gone.is_ok() && left.is_empty(), "{gone:?} {left:#?}");
+    assert_eq!(status.code(), Some(143), "{status}");
+    drop(program);
+    guard.finish();
 }
 
 /// Whoever has stopped the guardian does not keep it from its work for longer than the root lives: the kernel lets a stopped
