@@ -187,3 +187,49 @@ impl fmt::Debug for Arguments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Counted {
+        bytes: Vec<u8>,
+        #[serde(skip)]
+        _alive: Arc<()>,
+    }
+
+    /// Arguments of so many bytes, and what tells whether they are still in memory.
+    fn counted(len: usize) -> (Arguments, Arc<()>) {
+        let alive = Arc::new(());
+        (Arguments::new(Counted { bytes: vec![1; len], _alive: Arc::clone(&alive) }), alive)
+    }
+
+    #[test]
+    fn a_large_value_is_in_memory_once_and_still_there_for_the_other_format() {
+        for (first, second) in [(Format::Postcard, Format::MsgPack), (Format::MsgPack, Format::Postcard)] {
+            let (arguments, alive) = counted(2 * INLINE);
+            assert!(arguments.small(first).is_none());
+            assert_eq!(Arc::strong_count(&alive), 2, "it was only tried");
+            assert!(arguments.encoded_now(first).bytes.is_ok());
+            assert_eq!(Arc::strong_count(&alive), 1, "its bytes are there instead");
+            let other =
+                arguments.encoded_now(second).bytes.expect("it can be made of the first").into_bytes();
+            assert_eq!(second.decode::<Counted>(&other).expect("it is whole").bytes.len(), 2 * INLINE);
+        }
+    }
+
+    #[test]
+    fn a_small_value_is_encoded_for_each_format_by_itself() {
+        let (arguments, alive) = counted(10);
+        for format in [Format::Postcard, Format::MsgPack, Format::Postcard] {
+            let bytes = arguments.small(format).and_then(|encoded| encoded.bytes.clone().ok());
+            let value: Counted =
+                format.decode(&bytes.expect("it is small").into_bytes()).expect("it is whole");
+            assert_eq!(value.bytes, [1; 10]);
+        }
+        assert_eq!(Arc::strong_count(&alive), 2);
+    }
+}

@@ -27,8 +27,12 @@ pub(crate) enum Served {
 
 impl Served {
     pub(crate) fn by_name() -> Self {
+        Self::names_of(&JOBS)
+    }
+
+    fn names_of(entries: &'static [JobEntry]) -> Self {
         let mut named: BTreeMap<&str, Option<&'static JobEntry>> = BTreeMap::new();
-        for entry in JOBS {
+        for entry in entries {
             let function = entry.function();
             let place = named.entry(function.path).or_insert(Some(entry));
             match place.map(JobEntry::function) {
@@ -211,6 +215,31 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(find(&[], None).expect_err("there is nothing").contains("among the 0 that it serves; serve"));
+    }
+
+    fn other_function() {}
+
+    fn run(_: &crate::call::Arguments, _: &mut crate::call::Answer) -> Result<(), Box<Report>> {
+        Ok(())
+    }
+
+    /// Two functions of one name, and one function that is registered twice, once with its types.
+    static REGISTRY: [JobEntry; 4] = [
+        JobEntry::new("twice", || Function::defined(&function, "a::twice", "()"), run),
+        JobEntry::new("twice", || Function::defined(&other_function, "a::twice", "()"), run),
+        JobEntry::new("again", || Function::defined(&function, "a::again", ""), run),
+        JobEntry::new("again", || Function::defined(&function, "a::again", "() -> ()"), run),
+    ];
+
+    #[test]
+    fn a_name_means_one_function() {
+        let mut hello = hello(&[]);
+        let served = Served::names_of(&REGISTRY);
+        served.announce(&mut hello);
+        let methods: Vec<_> = hello.interfaces[0].methods().collect();
+        assert_eq!(methods, [("a::again", "() -> ()")], "and none of those that share one");
+        assert_eq!(served.get(0).map(JobEntry::name), Some("again"));
+        assert!(served.get(1).is_none());
     }
 
     #[test]

@@ -134,6 +134,14 @@ pub(crate) fn open_descriptors() -> Vec<u32> {
     numbers
 }
 
+/// Those of a program that this one starts, which has none of its own but the folder that it lists.
+#[triune::job]
+pub(crate) fn descriptors_of_a_child() -> Vec<u32> {
+    #[expect(clippy::disallowed_methods, reason = "stands for what a user's code may do")]
+    let listed = std::process::Command::new("ls").arg("/proc/self/fd").output().expect("it exists");
+    String::from_utf8_lossy(&listed.stdout).lines().filter_map(|number| number.parse().ok()).collect()
+}
+
 #[triune::job]
 pub(crate) fn load(value: u32) {
     set_state(value);

@@ -107,9 +107,9 @@ fn shared_memory_is_lent_to_another_program_too() {
 #[test]
 fn no_descriptor_leaks_into_the_program() {
     let Some(python) = programs::python() else { return };
-    let leaked = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 50).expect("there is room");
-    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("it is open");
     with(python, "descriptors", async || {
+        let leaked = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 50).expect("there is room");
+        rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("it is open");
         // The last one is that by which it looks.
         assert_eq!(worker::run(open_descriptors::with()).await?, [0, 1, 2, 3, 4]);
         Ok(())

@@ -5,6 +5,7 @@ use triune::worker;
 
 use crate::jobs::add;
 use crate::programs::{self, with};
+use crate::support::process_number;
 
 /// Only here: no other program has it.
 #[triune::job]
@@ -23,9 +24,10 @@ fn a_job_that_the_program_lacks_fails_and_no_other_does() {
     for program in [Some(programs::another()), programs::python()].into_iter().flatten() {
         let name = program.to_string();
         with(program, "lacking", async || {
-            assert_eq!(worker::run(add::with(1, 1)).await?, 2);
+            let pid = worker::run(process_number::with()).await?;
             let error = worker::run(local_only::with(7)).await.expect_err("it has no such job");
             assert!(error.is_refused(), "{error:?}");
+            assert_eq!(worker::run(process_number::with()).await?, pid, "it has not cost the worker");
             let text = error.to_string();
             for part in [
                 "the worker refused job `worker_program::unserved::local_only`",

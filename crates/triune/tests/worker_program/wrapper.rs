@@ -8,7 +8,7 @@ use triune::worker::{self, DeathCause, Program, RunError};
 use triune::{CancelScope, Outcome};
 use triune_testing::ProcessInfo;
 
-use crate::jobs::{Sum, add, concat};
+use crate::jobs::{Sum, add, concat, descriptors_of_a_child};
 use crate::program::example;
 use crate::programs::{with, wrapped};
 use crate::support::{Arrival, Gate, kill, pass, spin, workers};
@@ -94,6 +94,16 @@ fn a_death_of_either_is_the_error_of_the_job_and_neither_is_left() {
             Ok(())
         });
     }
+}
+
+#[test]
+fn neither_the_link_nor_what_the_program_in_between_has_open_is_handed_on_by_the_worker() {
+    let script = "exec 9</dev/null; \"$0\"; exit $?";
+    let leaking = Program::new("sh").args(["-c", script]).arg(example("worker_program"));
+    with(leaking, "leaking", async || {
+        assert_eq!(worker::run(descriptors_of_a_child::with()).await?, [0, 1, 2, 3]);
+        Ok(())
+    });
 }
 
 #[test]
