@@ -7,8 +7,8 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use rayon::prelude::*;
 use triune::prelude::*;
-use triune::worker;
-use triune_bench::{Bench, FLAVOURS, echo_job, small};
+use triune::worker::{self, WorkerKind, Workers};
+use triune_bench::{Bench, FLAVOURS, echo_job, own_program, small};
 
 fn main() {
     triune::init();
@@ -22,6 +22,18 @@ mod round_trip {
     #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 50)]
     fn triune_worker(bencher: Bencher<'_, '_>, flavour: &str) {
         let bench = Bench::of(flavour);
+        let call = || bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
+        call();
+        bencher.bench_local(call);
+    }
+
+    /// By name, and in MessagePack.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 50)]
+    fn triune_program(bencher: Bencher<'_, '_>, flavour: &str) {
+        let bench = Bench::of(flavour);
+        bench.block_on(async {
+            worker::configure_default(Workers::new().kind(own_program())).expect("it is sound");
+        });
         let call = || bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
         call();
         bencher.bench_local(call);
@@ -108,7 +120,20 @@ mod small_jobs {
     /// One stream of results instead of callers.
     #[divan::bench(args = FLAVOURS, sample_count = 10, sample_size = 1)]
     fn triune_map(bencher: Bencher<'_, '_>, flavour: &str) {
+        map_in(bencher, flavour, WorkerKind::Spawn);
+    }
+
+    /// The same by name, and in MessagePack.
+    #[divan::bench(args = FLAVOURS, sample_count = 10, sample_size = 1)]
+    fn triune_map_in_programs(bencher: Bencher<'_, '_>, flavour: &str) {
+        map_in(bencher, flavour, own_program().into());
+    }
+
+    fn map_in(bencher: Bencher<'_, '_>, flavour: &str, kind: WorkerKind) {
         let bench = Bench::of(flavour);
+        bench.block_on(async {
+            worker::configure_default(Workers::new().kind(kind)).expect("it is sound");
+        });
         let all = || {
             bench.block_on(async {
                 let jobs = (0..JOBS).map(work_in_a_worker::with);

@@ -18,7 +18,7 @@ use triune::worker::{self, WorkerKind, Workers};
 use triune::{CancelScope, Outcome};
 use triune_bench::bare::{self, Bare, Role};
 use triune_bench::gate::{Gate, report_and_spin};
-use triune_bench::{Bench, FLAVOURS, echo_job, small};
+use triune_bench::{Bench, FLAVOURS, echo_job, own_program, small};
 
 fn main() {
     bare::enter();
@@ -71,6 +71,22 @@ mod cold {
             bench.block_on(is_gone);
         };
         bencher.with_inputs(alone).bench_local_values(|()| job());
+    }
+
+    /// The same as another program, which this one is executed as: one `exec` more, and jobs by name.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn triune_program(bencher: Bencher<'_, '_>, flavour: &str) {
+        let with_program = || {
+            let bench = Bench::of(flavour);
+            bench.block_on(async {
+                worker::configure_default(Workers::new().kind(own_program())).expect("it is sound");
+            });
+            bench
+        };
+        bencher.with_inputs(with_program).bench_local_values(|bench| {
+            bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
+            bench
+        });
     }
 
     #[divan::bench(sample_count = 100, sample_size = 1)]

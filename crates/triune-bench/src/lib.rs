@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use triune::Run;
 use triune::actor::ActorBuilder;
 use triune::prelude::*;
+use triune::worker::Program;
 use triune_process::{Boot, Process, ROLES, Role, Spec};
 
 /// The flavours of the runtime that a benchmark is run on, as [`Bench::of`] takes them.
@@ -37,6 +38,15 @@ pub fn small() -> Vec<u8> {
 #[triune::job]
 pub fn echo_job(payload: Vec<u8>) -> Vec<u8> {
     payload
+}
+
+/// This program as another one, whose jobs are called by name.
+///
+/// # Panics
+///
+/// If the system does not say where it is.
+pub fn own_program() -> Program {
+    Program::new(std::env::current_exe().expect("a program has a path"))
 }
 
 /// The endpoint of the round trips: gives back what it gets.
