@@ -29,6 +29,7 @@ fn assert_cancelled<T: std::fmt::Debug>(outcome: Outcome<Result<T, RunError>>) {
     }
 }
 
+// trio-parallel 20, 29
 #[test]
 fn a_cancelled_call_returns_when_its_process_is_dead_and_reaped() {
     guarded_by_kind("cancel", async || {
@@ -85,6 +86,7 @@ fn a_dropped_call_kills_at_once_and_the_run_reaps() {
     });
 }
 
+// trio-parallel 22
 #[test]
 fn an_uncancellable_job_ends_before_its_caller_sees_the_cancel() {
     guarded_by_kind("uncancellable", async || {
@@ -180,6 +182,7 @@ fn a_job_that_was_cancelled_while_it_waited_never_starts() {
     });
 }
 
+// trio-parallel 19
 #[test]
 fn a_call_in_a_cancelled_scope_starts_nothing() {
     guarded_by_kind("entry", async || {
@@ -194,6 +197,7 @@ fn a_call_in_a_cancelled_scope_starts_nothing() {
     });
 }
 
+// trio-parallel 25
 #[test]
 fn a_cancel_while_the_worker_starts_leaves_no_process() {
     guarded_by_kind("starting", async || {
@@ -223,6 +227,7 @@ fn a_cancel_while_the_worker_starts_leaves_no_process() {
     });
 }
 
+// trio-parallel 30
 #[test]
 fn the_cancel_of_one_job_leaves_the_others_alone() {
     guarded_by_kind("others", async || {

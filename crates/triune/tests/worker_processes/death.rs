@@ -14,6 +14,7 @@ use super::support::{
     process_number, spin, worker_dies_with_its_owner,
 };
 
+// trio-parallel 31, 40
 #[test]
 fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another() {
     guarded_by_kind("kill busy", async || {
@@ -37,6 +38,7 @@ fn a_busy_worker_that_is_killed_is_a_typed_error_and_the_next_job_gets_another()
     });
 }
 
+// trio-parallel 38
 #[test]
 fn an_idle_worker_that_is_killed_is_replaced_without_a_word() {
     guarded_by_kind("kill idle", async || {
@@ -69,6 +71,7 @@ fn leave(how: String) -> u8 {
     }
 }
 
+// trio-parallel 35
 #[test]
 fn a_job_that_ends_its_process_is_a_typed_error_whatever_the_code() {
     guarded_by_kind("exit", async || {
@@ -112,6 +115,7 @@ fn parent_of_a_busy_worker() {
     panic!("it was to be killed, and ended with {end:?}");
 }
 
+// trio-parallel 93
 #[test]
 fn a_busy_worker_dies_with_its_parent() {
     guarded_by_kind("parent killed", async || {

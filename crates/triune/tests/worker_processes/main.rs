@@ -2,6 +2,7 @@
 //!
 //! The cases of trio-parallel are marked with their numbers. Those that have no test:
 //!
+//! * 6 (a job is no async function): it does not compile, see `ui/job_async.rs`.
 //! * 24 (two spellings of one flag are OR-ed): there is one spelling, [`uncancellable`](triune::worker::Run::uncancellable).
 //! * 66 (a context is made by its scope only): the fields of a `Pool` are private and it has no constructor.
 //! * 72 (each run prunes dead workers once): nothing is pruned, because the death of a worker is an event: its

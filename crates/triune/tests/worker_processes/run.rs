@@ -37,6 +37,7 @@ mod inner {
     }
 }
 
+// trio-parallel 1, 3
 #[test]
 fn a_job_runs_in_another_process_and_its_result_comes_back() {
     guarded("round trip", async || {
@@ -49,6 +50,7 @@ fn a_job_runs_in_another_process_and_its_result_comes_back() {
     });
 }
 
+// trio-parallel 3
 #[test]
 fn arguments_cross_by_value() {
     guarded("arguments", async || {
@@ -73,6 +75,7 @@ fn jobs_one_after_the_other_share_one_process() {
     });
 }
 
+// trio-parallel 14
 #[test]
 fn no_more_jobs_run_at_a_time_than_the_limit_and_they_start_in_order() {
     guarded("limit", async || {
@@ -111,6 +114,7 @@ fn no_more_jobs_run_at_a_time_than_the_limit_and_they_start_in_order() {
     });
 }
 
+// trio-parallel 12
 #[test]
 fn the_worker_that_was_used_last_is_used_next() {
     guarded("last in, first out", async || {

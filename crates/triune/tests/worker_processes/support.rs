@@ -31,7 +31,7 @@ pub(crate) fn guarded<Fut: Future<Output = Result>>(name: &str, test: impl Fn() 
 #[track_caller]
 pub(crate) fn guarded_by_kind<Fut: Future<Output = Result>>(name: &str, test: impl Fn() -> Fut) {
     guarded_as(&WorkerKind::Spawn, name, &test);
-    guarded_with(WorkerKind::ForkServer, RuntimeConfig::current_thread(), name, &test);
+    guarded_once(&WorkerKind::ForkServer, name, &test);
 }
 
 /// The same with one kind of worker.
@@ -43,6 +43,16 @@ pub(crate) fn guarded_as<Fut: Future<Output = Result>>(
 ) {
     guarded_with(kind.clone(), RuntimeConfig::current_thread(), name, &test);
     guarded_with(kind.clone(), RuntimeConfig::multi_thread().worker_threads(2), name, &test);
+}
+
+/// The same where the flavour of the runtime has nothing to do with it.
+#[track_caller]
+pub(crate) fn guarded_once<Fut: Future<Output = Result>>(
+    kind: &WorkerKind,
+    name: &str,
+    test: impl Fn() -> Fut,
+) {
+    guarded_with(kind.clone(), RuntimeConfig::current_thread(), name, &test);
 }
 
 #[track_caller]

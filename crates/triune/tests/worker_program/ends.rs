@@ -201,6 +201,14 @@ fn a_busy_program_dies_with_its_pool() {
     guard.finish();
 }
 
+// By itself where there is no guardian; see `levels`.
+#[test]
+fn a_busy_program_of_triune_dies_with_its_pool() {
+    let guard = LeakGuard::new();
+    with_a_pool_to_kill("another", |parent, _worker| parent.kill().expect("it waits for its job"));
+    guard.finish();
+}
+
 // Of its own accord, that is: nobody is there who would look for it, and it does not know the protocol of triune's own.
 #[test]
 fn a_busy_program_dies_with_its_guardian_while_its_pool_is_stopped() {

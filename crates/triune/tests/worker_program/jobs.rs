@@ -119,6 +119,20 @@ pub(crate) fn eat(megabytes: usize) -> usize {
     std::hint::black_box(eaten).len()
 }
 
+/// Uses so much processor time, then gives the number of its process.
+#[triune::job]
+pub(crate) fn burn(milliseconds: i64) -> u32 {
+    let used = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    };
+    let begin = used();
+    while used() < begin + milliseconds {
+        std::hint::spin_loop();
+    }
+    std::process::id()
+}
+
 #[triune::job]
 pub(crate) fn read_file(path: String) -> std::io::Result<String> {
     std::fs::read_to_string(path)

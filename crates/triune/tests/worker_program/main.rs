@@ -5,8 +5,8 @@
 
 mod cancel;
 mod ends;
-mod hard;
 mod jobs;
+mod levels;
 mod limits;
 mod no_worker;
 mod policy;
