@@ -1,7 +1,7 @@
 //! Start and end of a worker process: from nothing to the first answer, and from a cancel to a reaped process. Guards
 //! the boot of a worker (nothing of a runtime in it), the way of a kill, and the number of hops between them.
 //!
-//! The floors are a bare `Command` with a socket, whose child runs tokio as an actor does, and a kill by hand.
+//! The floors are a bare `Command` with a socket, whose child runs tokio as an actor does, a bare fork server, and a kill by hand.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -17,6 +17,7 @@ use rustix::process::{
 use triune::worker::{self, WorkerKind, Workers};
 use triune::{CancelScope, Outcome};
 use triune_bench::bare::{self, Bare, Role};
+use triune_bench::fork::ForkServer;
 use triune_bench::gate::{Gate, report_and_spin};
 use triune_bench::{Bench, FLAVOURS, echo_job, own_program, small};
 
@@ -49,6 +50,21 @@ mod cold {
             bench.block_on(worker::run(echo_job::with(small()))).expect("a worker starts");
             bench
         });
+    }
+
+    /// A bare fork server that is there: a copy of it says hello, then one message there and back.
+    #[divan::bench(args = FLAVOURS, sample_count = 100, sample_size = 1)]
+    fn bare_fork_server(bencher: Bencher<'_, '_>, flavour: &str) {
+        let bench = Bench::of(flavour);
+        let server = ForkServer::start().expect("a child starts");
+        let copy = || {
+            bench.block_on(async {
+                let mut copy = server.copy().await.expect("the server lives");
+                copy.call(&small()).await.expect("the copy lives");
+                copy
+            })
+        };
+        bencher.bench_local(copy);
     }
 
     /// The same from a fork server that is there: each job has a worker of its own.

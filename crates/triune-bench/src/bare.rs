@@ -13,10 +13,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::{Bench, to_tokio};
+use crate::{Bench, fork, to_tokio};
 
 const ROLE: &str = "TRIUNE_BENCH_BARE";
-const HELLO: u8 = 1;
+pub(crate) const HELLO: u8 = 1;
 
 /// What a bare child does after its hello.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub fn enter() {
     match std::env::var(ROLE).as_deref() {
         Ok("serve") => serve(),
         Ok("spin") => spin(),
+        Ok("fork") => fork::serve(),
         _ => {}
     }
 }
@@ -56,11 +57,9 @@ impl Bare {
     /// If it does not start.
     pub async fn start(role: Role) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
-        #[expect(clippy::disallowed_methods, reason = "the floor is what one would write without triune")]
-        let mut command = Command::new("/proc/self/exe");
         let role = if role == Role::Serve { "serve" } else { "spin" };
-        command.env(ROLE, role).stdin(Stdio::from(OwnedFd::from(theirs))).kill_on_drop(true);
-        let child = command.spawn()?;
+        let mut command = Command::from(command(role, theirs.into()));
+        let child = command.kill_on_drop(true).spawn()?;
         drop(command);
         let mut stream = to_tokio(ours)?;
         stream.read_u8().await?;
@@ -87,6 +86,14 @@ impl Bare {
     pub fn into_child(self) -> Child {
         self.child
     }
+}
+
+/// This executable in a role, with a socket as its standard input.
+pub(crate) fn command(role: &str, socket: OwnedFd) -> std::process::Command {
+    #[expect(clippy::disallowed_methods, reason = "the floor is what one would write without triune")]
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.env(ROLE, role).stdin(Stdio::from(socket));
+    command
 }
 
 fn serve() -> ! {

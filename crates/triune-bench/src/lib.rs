@@ -6,6 +6,7 @@
 
 pub mod bare;
 pub mod compare;
+pub mod fork;
 pub mod gate;
 
 use std::borrow::Borrow;
