@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
@@ -17,6 +17,10 @@ use crate::exit::Exit;
 /// How long the guardian may be silent about a child that has ended, before it is asked whether it is well, and again before
 /// it is not waited for any more. It takes microseconds; only one that somebody has stopped takes longer.
 const LATE: Duration = Duration::from_secs(2);
+
+/// How long to look out for the word of the guardian about a child that has ended, before sleeping until it comes. The guardian
+/// is at work on it already, and one more wake-up takes longer than that work.
+const SOON: Duration = Duration::from_micros(50);
 
 /// How often to look where nothing tells us.
 const SELDOM: Duration = Duration::from_millis(10);
@@ -81,11 +85,18 @@ impl Watches {
 
     /// Waits until `known` knows how the child ended. `None` if the runtime that watches is gone.
     pub(crate) async fn wait(&self, child: &Child, known: fn(&Child) -> Option<Exit>) -> Option<Exit> {
+        let mut look_out = None;
         loop {
             if let Some(exit) = known(child) {
                 return Some(exit);
             }
             let over = child.is_over();
+            if over && self.channel.is_some() && look_out.get_or_insert_with(Instant::now).elapsed() < SOON {
+                // On one processor, it is the guardian's.
+                std::thread::yield_now();
+                tokio::task::yield_now().await;
+                continue;
+            }
             let channel = self.channel.as_ref().filter(|_| !child.is_deaf());
             match channel {
                 // Somebody else had to reap it after a guardian that was killed: nothing tells us when.
