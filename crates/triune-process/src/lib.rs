@@ -49,6 +49,7 @@ mod image;
 mod lifeline;
 mod limits;
 mod marker;
+mod oom;
 mod output;
 mod process;
 mod program;
@@ -80,6 +81,7 @@ pub use limits::{
     Enforce, Enforcement, Limit, LimitStatus, Limits, LimitsError, LimitsReport, begin_cpu_time,
     limits_report,
 };
+pub use oom::OomKills;
 pub use process::Process;
 pub use program::{PROGRAM, Program};
 pub use registry::kill_all;

@@ -26,9 +26,11 @@ use triune_process::{Exit, WorkerDied, signal_name};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeathCause {
-    /// Somebody killed it (SIGKILL): an operator, a supervisor, the system when memory was short.
+    /// Somebody killed it (SIGKILL): an operator, a supervisor, or the system when memory was short, if no control group tells.
     Killed,
-    /// An allocation failed: it wanted more memory than its limit allows, or than there is.
+    /// An allocation failed: it wanted more memory than its limit allows, or than there is. Or the system killed it because memory was
+    /// short: it died of SIGKILL, and the control group that it was started in has counted such a kill in its lifetime, which explains
+    /// no other death.
     OutOfMemory,
     /// It used up its processor time.
     CpuLimit,
@@ -72,9 +74,10 @@ impl DeathCause {
     /// What the caller may do about it, if there is anything but to mend the job.
     pub(crate) const fn remedy(self) -> Option<&'static str> {
         match self {
-            Self::OutOfMemory => {
-                Some("it ran out of memory; split the job, or allow its pool more with `Workers::memory_max`")
-            }
+            Self::OutOfMemory => Some(
+                "it ran out of memory; split the job, run fewer at a time, or allow more: its pool by `Workers::memory_max`, or the \
+                     program by its control group",
+            ),
             Self::CpuLimit => Some(
                 "it used up its processor time; split the job, or allow its pool more with `Limits::cpu_time`",
             ),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use triune_ipc::{Driver, LinkEnd};
-use triune_process::{Exit, Ladder, Phase, Process};
+use triune_process::{Exit, Ladder, OomKills, Phase, Process};
 use triune_scope::{FutureExt, shield_unbounded};
 
 use crate::cause::DeathCause;
@@ -106,7 +106,11 @@ async fn serve(
                 if was_asked_to_leave && is_kill(exit) && !worker.is_doomed() {
                     pool.lost_idle();
                 }
-                (exit, None)
+                // A kill of ours needs no explanation.
+                let is_unexplained = exit.signal() == Some(9) && !worker.is_doomed();
+                let by_system =
+                    is_unexplained && connection.oom_kills.as_ref().is_some_and(OomKills::explain_one);
+                (exit, by_system.then_some(DeathCause::OutOfMemory))
             }
             Err(_elapsed) => {
                 // A process that dies gives back its memory before it closes its files, so one that has none is dead

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 use triune_ipc::Link;
-use triune_process::{Exit, Phase, Process, StartError, WorkerDied};
+use triune_process::{Exit, OomKills, Phase, Process, StartError, WorkerDied};
 use triune_scope::__primitive::owed;
 use triune_scope::shield_unbounded;
 use triune_wire::Report;
@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     /// The memory that it has.
     pub(crate) lent: Arc<Lent>,
     pub(crate) targets: Targets,
+    /// From before its first job.
+    pub(crate) oom_kills: Option<OomKills>,
 }
 
 /// Why a worker never came up.

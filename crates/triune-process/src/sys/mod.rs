@@ -10,6 +10,7 @@
 //! * to kill a process when the other end of a socket is closed, without anybody who waits for that;
 //! * for the guardian: to be the reaper of all descendants, to hear of the end of any child, to list those that it did
 //!   not start, to die with its parent; a namespace that dies with it, where there is one;
+//! * how many processes of our group were killed because memory was short;
 //! * for the fork server: a copy of this process that is a child of this one's parent.
 //!
 //! What a system cannot do, its file refuses, and the level of [`Containment`](crate::Containment) is lowered.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 pub(crate) use greet::end_now;
 use triune_ipc::{Driver, Heartbeat, Link};
-use triune_process::{PROGRAM, Process, Spec};
+use triune_process::{OomKills, PROGRAM, Process, Spec};
 
 use crate::by_name::Targets;
 use crate::config::{Settings, WorkerKind};
@@ -73,9 +73,11 @@ pub(crate) async fn start(
     let spec = nesting::deeper(spec(pool, worker, setup.is_some()), &worker.name);
     let spec = spec.map_err(StartFailure::Failed)?;
     let (process, stream) = pool.launcher.launch(pool, worker, spec).await?;
+    // While it boots.
+    let oom_kills = OomKills::note();
     match greet(pool, worker, &process, stream, setup).await {
         Ok(Greeted { link, lent, targets, driver }) => {
-            Ok((Connection { process, link, lent, targets }, driver))
+            Ok((Connection { process, link, lent, targets, oom_kills }, driver))
         }
         Err(failure) => {
             greet::end_now(&process).await;

@@ -17,9 +17,19 @@ const WANTED: usize = 256 << 20;
 /// A control group with little memory. Removed when dropped; nothing is left in it then.
 struct Group(PathBuf);
 
+/// The group that this process was in. It is there again when this is dropped, with all that it took into the other one.
+struct Home<'a> {
+    path: PathBuf,
+    left_for: &'a Group,
+}
+
 impl Group {
     /// `None`: this machine gives none, and that was told.
     fn new(test: &str) -> Option<Self> {
+        Self::with(test, ALLOWED)
+    }
+
+    fn with(test: &str, allowed: usize) -> Option<Self> {
         // The second hierarchy gives groups beneath our own only, and memory only where that was delegated.
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -31,12 +41,12 @@ impl Group {
         for (place, limit) in places {
             let group = Self(place.join(format!("triune-test-{}-{test}", std::process::id())));
             let made = std::fs::create_dir(&group.0)
-                .and_then(|()| std::fs::write(group.0.join(limit), ALLOWED.to_string()));
+                .and_then(|()| std::fs::write(group.0.join(limit), allowed.to_string()));
             match made {
                 Ok(()) => {
                     // Else it would be put there instead. Not every system has it.
                     let _no_swap = std::fs::write(group.0.join("memory.swap.max"), "0").or_else(|_| {
-                        std::fs::write(group.0.join("memory.memsw.limit_in_bytes"), ALLOWED.to_string())
+                        std::fs::write(group.0.join("memory.memsw.limit_in_bytes"), allowed.to_string())
                     });
                     return Some(group);
                 }
@@ -47,8 +57,30 @@ impl Group {
         None
     }
 
+    /// This process goes in, and takes with it what it starts from now on.
+    fn enter(&self) -> Home<'_> {
+        let parent = self.0.parent().unwrap();
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = |line: &str| match parent.ends_with("memory") {
+            true => Some(parent.join(line.split_once(":memory:/")?.1)),
+            false => Some(parent.to_owned()),
+        };
+        let home = groups.lines().find_map(own).filter(|home| home.exists());
+        self.take_in(std::process::id());
+        Home { path: home.unwrap_or_else(|| parent.to_owned()), left_for: self }
+    }
+
     fn take_in(&self, pid: u32) {
         std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Home<'_> {
+    fn drop(&mut self) {
+        for pid in std::fs::read_to_string(self.left_for.0.join("cgroup.procs")).unwrap().lines() {
+            // One that has just ended needs no home.
+            let _ended = std::fs::write(self.path.join("cgroup.procs"), pid);
+        }
     }
 }
 
@@ -115,7 +147,38 @@ async fn a_worker_that_the_system_kills_for_memory_loses_its_job_and_the_pool_go
         })
         .await
         .unwrap();
-        assert_eq!(error.death_cause(), Some(DeathCause::Killed), "{error:?}");
+        // The group that it was started in counts what happens in groups beneath it, or not.
+        let told = [DeathCause::Killed, DeathCause::OutOfMemory];
+        assert!(error.death_cause().is_some_and(|cause| told.contains(&cause)), "{error:?}");
+        drop(group);
+    }
+    guard.settle().await;
+}
+
+#[triune::job]
+fn kill_this_worker() {
+    let own = rustix::process::getpid();
+    rustix::process::kill_process(own, rustix::process::Signal::KILL).expect("it is this process");
+}
+
+#[triune::test]
+async fn what_the_system_kills_for_memory_is_told_from_what_somebody_else_kills() {
+    let guard = LeakGuard::new();
+    // More than this process has itself, so that it is not the one.
+    if let Some(group) = Group::with("tree", 128 << 20) {
+        let home = group.enter();
+        let causes = worker::scope(worker::Workers::new(), async |pool| {
+            let eaten = pool.run(eat_in_a_job::with()).await.unwrap_err();
+            assert!(eaten.to_string().contains("it ran out of memory"), "{eaten}");
+            let killed = pool.run(kill_this_worker::with()).await.unwrap_err();
+            let eaten_again = pool.run(eat_in_a_job::with()).await.unwrap_err();
+            Ok([eaten, killed, eaten_again].map(|error| error.death_cause()))
+        })
+        .await
+        .unwrap();
+        let expected = [DeathCause::OutOfMemory, DeathCause::Killed, DeathCause::OutOfMemory];
+        assert_eq!(causes, expected.map(Some));
+        drop(home);
         drop(group);
     }
     guard.settle().await;

@@ -10,6 +10,7 @@
 //! | SIGTERM to the group of a child whose life is bound to its owner | 6.9 (`PIDFD_SIGNAL_PROCESS_GROUP`); without it, to the child alone |
 //! | the status of a child whose guardian was killed | 6.15 (`PIDFD_GET_INFO`); without it, the status is unknown |
 //! | sweeping strays without reading the whole of `/proc` | `CONFIG_PROC_CHILDREN` |
+//! | telling a kill for want of memory from another one | a control group with the memory controller, of either version |
 //! | the fork server | `CONFIG_CHECKPOINT_RESTORE`, which all distributions have; x86-64, ARM64 or RISC-V |
 //! | the level `Hard` | `CAP_SYS_ADMIN`, or user namespaces for everybody |
 
@@ -18,6 +19,7 @@ mod fork;
 mod lifeline;
 mod limits;
 mod mapping;
+mod memory;
 mod namespace;
 mod process;
 mod program;
@@ -30,6 +32,7 @@ pub(crate) use fork::*;
 pub(crate) use lifeline::*;
 pub(crate) use limits::*;
 pub(crate) use mapping::*;
+pub(crate) use memory::*;
 pub(crate) use namespace::*;
 pub(crate) use process::*;
 pub(crate) use program::*;
