@@ -56,6 +56,7 @@ mod program;
 mod registry;
 mod sealed;
 mod signal;
+mod slate;
 mod spawn;
 mod spec;
 mod start;
@@ -89,6 +90,7 @@ pub use sealed::Sealed;
 pub use signal::{
     Signal, SignalReceiver, SignalReceiverError, SignalRecvError, open_signal_receiver, signals,
 };
+pub use slate::Slate;
 pub use spawn::spawn;
 pub use spec::Spec;
 pub use stdio::{Output, Stdio};
