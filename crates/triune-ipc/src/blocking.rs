@@ -8,12 +8,14 @@
 //!    answer is answered by the next `next`.
 //! 2. No more than one call is given out. This side announces how many it takes before it has answered the first
 //!    ([`Server::accept_ahead`]); those that come early wait in the read buffer and in the socket, in their order.
-//! 3. A call is not given out before the answer of the one before it is written. So a caller that misses an
-//!    answer at the end of the link knows that no later call was begun.
+//! 3. A call is not given out before the answer of the one before it is written, or kept by the user where the other side
+//!    finds it ([`Server::reply_later`]). So a caller that misses an answer at the end of the link knows that no later call was begun.
+//! 4. What is to be written later is written before anything else, and before this side waits.
 
 mod buffer;
+mod later;
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,6 +100,8 @@ pub struct Server {
     loans: usize,
     /// What was recalled and not told yet.
     recalled: Vec<u64>,
+    /// Answers that are to be written with the next one.
+    later: Vec<u8>,
     /// Held while frames are written, if somebody else may write, too.
     pen: Option<Arc<Mutex<()>>>,
 }
@@ -302,6 +306,7 @@ impl Server {
             open: None,
             loans: 0,
             recalled: Vec::new(),
+            later: Vec::new(),
             pen: None,
         })
     }
@@ -514,6 +519,7 @@ impl Server {
         let Some(place) = arriving.body.get_mut(arriving.filled..end) else {
             return Err(unexpected(Kind::Piece, id, "the pieces are longer than the message"));
         };
+        self.flush()?;
         self.buffer.read_exact(&self.stream, place)?;
         if end == arriving.body.len() {
             return self.arrived(arriving.kind, id, arriving.body.freeze());
@@ -581,7 +587,7 @@ impl Server {
     }
 
     /// Writes a message: a frame, or as many as it takes.
-    fn write(&self, mut header: Header, parts: &[&[u8]]) -> Result<(), LinkEnd> {
+    fn write(&mut self, mut header: Header, parts: &[&[u8]]) -> Result<(), LinkEnd> {
         let most = FRAME_MAX as usize;
         let mut left: usize = parts.iter().map(|part| part.len()).sum();
         if left <= most {
@@ -615,27 +621,6 @@ impl Server {
         Ok(())
     }
 
-    /// Writes whole frames.
-    fn write_all<'a>(&self, slices: impl Iterator<Item = &'a [u8]>) -> Result<(), LinkEnd> {
-        let _pen = self.pen.as_ref().map(|pen| take(pen));
-        let mut slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
-        let mut rest = &mut slices[..];
-        IoSlice::advance_slices(&mut rest, 0);
-        while !rest.is_empty() {
-            match (&self.stream).write_vectored(rest) {
-                Ok(n) => IoSlice::advance_slices(&mut rest, n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The time is that of one write which got nowhere.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let silent = self.stream.write_timeout().ok().flatten().unwrap_or_default();
-                    return Err(LinkEnd::Stalled { silent });
-                }
-                Err(error) => return Err(link_end(error)),
-            }
-        }
-        Ok(())
-    }
-
     /// The next header; `None` at the end of the stream.
     fn read_header(&mut self, take: &mut impl FnMut(Loan)) -> Result<Option<Header>, LinkEnd> {
         loop {
@@ -644,6 +629,7 @@ impl Server {
                 self.buffer.bytes.advance(HEADER_LEN);
                 return Ok(Some(header));
             }
+            self.flush()?;
             let filled = match self.recalled.is_empty() {
                 true => self.buffer.fill_soon(&self.stream, self.spin),
                 false => match self.buffer.fill_now(&self.stream) {
@@ -667,6 +653,7 @@ impl Server {
 
     fn read_body(&mut self, len: usize) -> Result<Bytes, LinkEnd> {
         while self.buffer.bytes.len() < len {
+            self.flush()?;
             match self.buffer.fill(&self.stream) {
                 Ok(0) => return Err(truncated(len - self.buffer.bytes.len())),
                 Ok(_) => {}

@@ -200,7 +200,7 @@ impl Responder {
     pub fn reply(mut self, value: impl Into<Message>) {
         let value = value.into();
         self.answered = true;
-        self.shared.update_now(|state, wakes| state.answer(self.id, Ok(value), wakes));
+        self.shared.update_now(|state, wakes| (1, state.answer(self.id, Ok(value), wakes)));
     }
 
     /// Answers with a failure.

@@ -52,6 +52,7 @@ pub mod blocking;
 
 mod beside;
 mod call;
+mod calls;
 mod config;
 mod dialog;
 mod driver;
@@ -68,6 +69,7 @@ mod typed;
 mod writer;
 
 pub use call::PendingCall;
+pub use calls::PendingCalls;
 pub use config::{Config, Heartbeat};
 pub use dialog::{DialogReceiver, DialogSender, PendingDialog};
 pub use driver::Driver;

@@ -1,5 +1,7 @@
 //! The handle through which a side makes requests and ends the link.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use tokio::time::Instant;
 use triune_wire::{CancelMessage, Hello, Message, TraceContext};
 
 use crate::mux::{Asked, Shared, Wakes};
-use crate::{DialogReceiver, DialogSender, LinkEnd, PendingCall, PendingDialog};
+use crate::{DialogReceiver, DialogSender, LinkEnd, PendingCall, PendingCalls, PendingDialog};
 
 /// One end of a link. A cheap handle: clones are the same link.
 ///
@@ -71,8 +73,23 @@ impl Link {
         PendingCall::new(Arc::clone(&self.shared), self.request(target, args.into(), options, false))
     }
 
+    /// Makes several calls, each of a target with its arguments. They go out together, and their answers are given in their order.
+    pub fn call_all<'a>(&self, calls: impl IntoIterator<Item = (u32, &'a Message)>) -> PendingCalls {
+        let options = CallOptions::default();
+        let calls = calls.into_iter();
+        let slots = self.shared.update_now(|state, _| {
+            let request = |(target, args)| {
+                state.request(Asked { target, args: Cow::Borrowed(args), options, is_dialog: false })
+            };
+            let slots: VecDeque<usize> = calls.map(request).collect();
+            (slots.len(), slots)
+        });
+        PendingCalls::new(Arc::clone(&self.shared), slots)
+    }
+
     fn request(&self, target: u32, args: Message, options: CallOptions, is_dialog: bool) -> usize {
-        self.shared.update_now(|state, _| state.request(Asked { target, args, options, is_dialog }))
+        let args = Cow::Owned(args);
+        self.shared.update_now(|state, _| (1, state.request(Asked { target, args, options, is_dialog })))
     }
 
     /// Opens a dialog with a target of the other side: items both ways, then one result. It counts as one
@@ -221,6 +238,17 @@ impl Link {
     /// with the answer to the last one. So [`Driver::left_unread`](crate::Driver::left_unread) stays about a request.
     pub fn recall(&self, number: u64) {
         self.shared.update(|state, _| state.recall(number));
+    }
+
+    /// Takes answers that did not come over the link, or not yet: frames of a [`Server`](crate::blocking::Server) that writes some of them
+    /// [later](crate::blocking::Server::reply_later). Those that are no answers to open calls of this side are passed over; those that
+    /// come over the link after all count once.
+    pub fn recover<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>) {
+        self.shared.update(|state, wakes| {
+            for frame in frames {
+                state.recover(frame, wakes);
+            }
+        });
     }
 
     /// Ends the link at once and tells every wait on it this end. The first end wins; later ones are

@@ -1,7 +1,8 @@
 //! The writing end of a link's socket, for whoever has something to write now.
 //!
 //! That is the driver, nearly always. Only a short frame on a link where nothing else is under way, a lone call or the answer
-//! to one, is written by the one who makes it: that saves a wake of the driver's task, which may be another thread's.
+//! to one, is written by the one who makes it, as are some short ones that are made together: that saves a wake of the driver's
+//! task, which may be another thread's.
 //!
 //! Invariants:
 //! 1. Whoever holds the lock writes. The batch is what was taken out of the state and not written yet, in its order.
@@ -63,14 +64,14 @@ pub(crate) fn with_slices<R>(batch: &VecDeque<Chunk>, write: impl FnOnce(&[IoSli
 }
 
 impl Shared {
-    /// As [`update`](Shared::update), and what `change` has queued is written at once where it may be.
-    pub(crate) fn update_now<R>(&self, change: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
+    /// As [`update`](Shared::update), and the frames that `change` has queued, as many as it says, are written at once where they may be.
+    pub(crate) fn update_now<R>(&self, change: impl FnOnce(&mut State, &mut Wakes) -> (usize, R)) -> R {
         let mut wakes = Wakes::default();
         let (result, goes_now) = {
             let mut state = self.lock();
             let was_quiet = state.is_quiet();
-            let result = change(&mut state, &mut wakes);
-            let goes_now = was_quiet && state.has_lone_frame();
+            let (frames, result) = change(&mut state, &mut wakes);
+            let goes_now = was_quiet && state.has_only(frames);
             if !goes_now {
                 state.call_driver(&mut wakes);
             }

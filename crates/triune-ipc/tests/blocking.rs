@@ -8,16 +8,18 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{alongside, bytes, config};
+use futures_util::FutureExt as _;
 use triune_ipc::blocking::{Loan, Server};
 use triune_ipc::{CallEnd, ConnectError, Heartbeat, Link, LinkEnd, ProtocolError, connect};
 use triune_wire::{
-    BuildId, CancelCause, CancelMessage, Header, Hello, Kind, Report, ReportKind, RequestHead,
+    BuildId, CancelCause, CancelMessage, HEADER_LEN, Header, Hello, Kind, Message, Report, ReportKind,
+    RequestHead,
 };
 
 /// Runs a server on a thread of its own while a caller talks to it.
@@ -161,7 +163,7 @@ fn a_server_hears_of_loans_while_it_has_no_call() {
 fn calls_that_come_early_wait_for_the_answers_of_those_before() {
     let number = |n: u8| Bytes::copy_from_slice(&[n]);
     // Answers three, and goes with the fourth in its hands.
-    let serve = |mut server: Server| {
+    let serve = move |mut server: Server| {
         for _ in 0..3 {
             let call = server.next().unwrap().unwrap();
             server.reply(call.id, &call.args).unwrap();
@@ -183,7 +185,7 @@ fn calls_that_come_early_wait_for_the_answers_of_those_before() {
 #[test]
 fn a_result_in_several_places_arrives_as_one_and_the_memory_of_large_arguments_is_used_again() {
     const CUTS: [usize; 6] = [0, 1, 70_000, 200_000, 200_000, 300_000];
-    let serve = |mut server: Server| {
+    let serve = move |mut server: Server| {
         let mut places = Vec::new();
         while let Some(call) = server.next().unwrap() {
             places.push(call.args.as_ptr().addr());
@@ -348,7 +350,7 @@ fn a_server_that_spins_serves_as_before() {
 /// One thread beats all the time while the other one writes results of every size.
 #[test]
 fn signs_of_life_come_between_frames_and_never_inside_of_one() {
-    let serve = |mut server: Server| {
+    let serve = move |mut server: Server| {
         let pulse = server.pulse().unwrap();
         let stop = std::sync::atomic::AtomicBool::new(false);
         thread::scope(|threads| {
@@ -427,4 +429,79 @@ fn a_peer_that_stopped_reading_and_goes_away_is_a_typed_end() {
         let end = reply.join().unwrap();
         assert!(matches!(end, LinkEnd::Eof), "{end:?}");
     });
+}
+
+/// Leaves the answers of the target 0 for later, and tells their frames.
+fn answer_later(mut server: Server, frames: &mpsc::Sender<Vec<u8>>) -> Result<u32, LinkEnd> {
+    let mut served = 0;
+    while let Some(call) = server.next()? {
+        served += 1;
+        if call.target == 0 {
+            let frame = server.reply_later(call.id, [&call.args[..1], &call.args[1..]])?.unwrap().to_vec();
+            assert!(server.reply_later(call.id, [&b"twice"[..]])?.is_none());
+            frames.send(frame).unwrap();
+        } else {
+            server.reply(call.id, &call.args)?;
+        }
+    }
+    Ok(served)
+}
+
+#[test]
+fn what_is_left_for_later_goes_out_in_its_order_and_before_the_server_waits() {
+    let (frames, told) = mpsc::channel();
+    let (served, ()) = with_server_ahead(
+        8,
+        |server| answer_later(server, &frames),
+        async |link| {
+            let words = ["aa", "bb", "cc", "dd"].map(|word| Message::from(bytes(word)));
+            for targets in [[0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]] {
+                let mut calls = link.call_all(targets.into_iter().zip(&words));
+                for word in &words {
+                    assert_eq!(Message::from(calls.next().await.unwrap().unwrap()), *word);
+                }
+            }
+            link.goodbye();
+        },
+    );
+    assert_eq!((served.unwrap(), told.try_iter().count()), (12, 9));
+}
+
+#[test]
+fn an_answer_that_comes_another_way_too_counts_once() {
+    let (frames, told) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let serve = move |mut server: Server| {
+        let call = server.next()?.unwrap();
+        frames.send(server.reply_later(call.id, [&call.args[..]])?.unwrap().to_vec()).unwrap();
+        may_go_on.recv().unwrap();
+        server.flush()?;
+        assert_eq!(server.owed(), 0);
+        echo(server)
+    };
+    let (served, ()) = with_server_ahead(2, serve, async |link| {
+        let (mut one, two) = (link.call(0, bytes("one")), link.call(0, bytes("two")));
+        let frame = told_by(&told).await;
+        let mut unknown = frame.clone();
+        unknown[HEADER_LEN - 1] ^= 1;
+        link.recover([&b"no frame"[..], &unknown, &frame[..frame.len() - 1]]);
+        assert!((&mut one).now_or_never().is_none(), "none of these was its answer");
+        link.recover([&frame[..], &frame[..]]);
+        assert_eq!(one.await.unwrap(), "one");
+        go_on.send(()).unwrap();
+        assert_eq!(two.await.unwrap(), "two");
+        assert_eq!(link.call(0, bytes("three")).await.unwrap(), "three");
+        link.goodbye();
+    });
+    assert_eq!(served.unwrap(), 2);
+}
+
+/// What another thread tells, while the driver of this one goes on.
+async fn told_by(told: &mpsc::Receiver<Vec<u8>>) -> Vec<u8> {
+    loop {
+        match told.try_recv() {
+            Ok(frame) => return frame,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
 }

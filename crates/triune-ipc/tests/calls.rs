@@ -8,7 +8,7 @@ use common::{alongside, bytes, echo, pair, pair_with};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use triune_ipc::{CallEnd, Incoming, IncomingCall, Request};
-use triune_wire::{CancelCause, CancelMessage, Limits, Report, ReportKind};
+use triune_wire::{CancelCause, CancelMessage, Limits, Message, Report, ReportKind};
 
 async fn next_call(incoming: &mut Incoming) -> IncomingCall {
     match incoming.recv().await {
@@ -248,6 +248,62 @@ async fn the_whole_peer_can_be_cancelled() {
             Some(Request::Cancel(message)) => assert_eq!(message.cause, CancelCause::Shutdown),
             other => panic!("not a cancel: {other:?}"),
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_are_made_together_give_their_answers_in_their_order() {
+    let ((link, driver, _none), (_link, other_driver, mut incoming)) = pair().await;
+    let background = async { tokio::join!(driver.run(), other_driver.run()) };
+    alongside(background, async {
+        let words = [bytes("one"), bytes("two"), bytes("three")].map(Message::from);
+        let mut calls = link.call_all(words.iter().map(|word| (7, word)));
+        let [first, second, third] =
+            [next_call(&mut incoming).await, next_call(&mut incoming).await, next_call(&mut incoming).await];
+        assert_eq!((&first.args[..], first.target, &third.args[..]), (&b"one"[..], 7, &b"three"[..]));
+        third.responder.fail(Report::new(ReportKind::Error, "3"));
+        second.responder.reply(bytes("2"));
+        assert!(calls.next().now_or_never().is_none(), "the first is missing");
+        first.responder.reply(bytes("1"));
+        assert_eq!(calls.next().await.unwrap().unwrap(), "1");
+        assert_eq!(calls.next().await.unwrap().unwrap(), "2");
+        assert_eq!(report(calls.next().await.unwrap().unwrap_err()).message, "3");
+        assert!(calls.next().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_calls_together_than_may_be_in_flight_wait_for_their_turn() {
+    let mut few = Limits::default();
+    few.max_in_flight = 2;
+    let ((link, driver, _none), (_link, other_driver, incoming)) = pair_with(few).await;
+    let background = async { tokio::join!(driver.run(), other_driver.run(), echo(incoming)) };
+    alongside(background, async {
+        let numbers = (0..9_u8).map(|n| Message::from(vec![n; 2000 * usize::from(n)]));
+        let numbers: Vec<Message> = numbers.collect();
+        let mut calls = link.call_all(numbers.iter().map(|number| (0, number)));
+        for number in &numbers {
+            assert_eq!(Message::from(calls.next().await.unwrap().unwrap()), *number);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_calls_cancels_those_that_have_no_answer() {
+    let ((link, driver, _none), (_link, other_driver, mut incoming)) = pair().await;
+    let background = async { tokio::join!(driver.run(), other_driver.run()) };
+    alongside(background, async {
+        let words = [bytes("one"), bytes("two")].map(Message::from);
+        let mut calls = link.call_all(words.iter().map(|word| (0, word)));
+        let (one, two) = (next_call(&mut incoming).await, next_call(&mut incoming).await);
+        one.responder.reply(bytes("1"));
+        assert_eq!(calls.next().await.unwrap().unwrap(), "1");
+        assert!(two.responder.cancel().is_none());
+        drop(calls);
+        assert_eq!(two.responder.cancelled().await.cause, CancelCause::Dropped);
     })
     .await;
 }

@@ -4,11 +4,14 @@
 //! growing number with the index of its flight in the low bits: ids grow on the wire, so the other side
 //! tells late from early by comparing, and finding the request of an answer is two array accesses.
 
+use std::borrow::Cow;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use triune_wire::{CancelMessage, Frame, Header, Kind, Message, REQUEST_HEAD_MAX, Report, RequestHead};
+use triune_wire::{
+    CancelMessage, Frame, HEADER_LEN, Header, Kind, Message, REQUEST_HEAD_MAX, Report, RequestHead,
+};
 
 use super::outgoing::{Lane, body};
 use super::state::{State, body_error};
@@ -19,6 +22,8 @@ use crate::{CallEnd, CallOptions, LinkEnd, ProtocolError};
 /// Bits of an id that hold the index of its flight.
 const INDEX_BITS: u32 = 16;
 const MAX_FLIGHTS: usize = 1 << INDEX_BITS;
+/// How many answers that have come another way may be outstanding on the link.
+const RECOVERED_MAX: usize = 1024;
 
 /// A request of this side, from the call to its terminal frame *and* the end of the last handle.
 pub(crate) struct Request {
@@ -40,9 +45,9 @@ pub(crate) struct Request {
 }
 
 /// What a request asks for.
-pub(crate) struct Asked {
+pub(crate) struct Asked<'a> {
     pub(crate) target: u32,
-    pub(crate) args: Message,
+    pub(crate) args: Cow<'a, Message>,
     pub(crate) options: CallOptions,
     pub(crate) is_dialog: bool,
 }
@@ -66,7 +71,7 @@ impl Request {
 
 impl State {
     /// Makes a request and gives its slot.
-    pub(crate) fn request(&mut self, asked: Asked) -> usize {
+    pub(crate) fn request(&mut self, asked: Asked<'_>) -> usize {
         let Asked { target, args, options, is_dialog } = asked;
         let max = self.peer.max_message as usize;
         let len = args.len();
@@ -91,7 +96,7 @@ impl State {
             target,
             options,
             args_len: args.len() as u64,
-            args,
+            args: Message::default(),
             seq: 0,
             cancelled: false,
             // A dialog has three handles: its owner, its sender and its receiver.
@@ -100,36 +105,52 @@ impl State {
             waker: None,
             dialog,
         });
-        if !is_over {
+        if is_over {
+            return slot;
+        }
+        if self.waiting.is_empty() && self.has_permit() {
+            self.send(slot, args);
+        } else {
+            self.requests[slot].args = args.into_owned();
             self.waiting.push_back((slot, self.next_ticket));
             self.admit();
         }
         slot
     }
 
-    /// Queues the requests that have waited longest, as far as permits and room go.
-    pub(super) fn admit(&mut self) {
+    /// Whether the next request may be queued for the socket.
+    fn has_permit(&self) -> bool {
         let max = MAX_FLIGHTS.min(self.peer.max_in_flight as usize);
-        while self.end.is_none()
+        self.end.is_none()
             && !self.goodbye
             && self.flights.len() < max
             && self.flight_bytes < self.peer.max_request_bytes
             && self.has_room()
-        {
+    }
+
+    /// Queues the requests that have waited longest, as far as permits and room go.
+    pub(super) fn admit(&mut self) {
+        while self.has_permit() {
             let Some((slot, ticket)) = self.waiting.pop_front() else { break };
             let Some(request) = self.requests.get_mut(slot) else { continue };
             if request.ticket != ticket || request.terminal.is_some() {
                 continue;
             }
-            self.next_id += 1;
-            request.id = self.next_id << INDEX_BITS | self.flights.insert(slot) as u64;
-            self.flight_bytes += request.args_len;
-            let kind = if request.dialog.is_some() { Kind::Open } else { Kind::Call };
             let args = std::mem::take(&mut request.args);
-            let header = Header::new(kind, request.id);
-            let (head, len) = request.head();
-            request.seq = self.out.push(Lane::Call, header, &head[..len], args);
+            self.send(slot, Cow::Owned(args));
         }
+    }
+
+    /// Queues a request for the socket.
+    fn send(&mut self, slot: usize, args: Cow<'_, Message>) {
+        let request = &mut self.requests[slot];
+        self.next_id += 1;
+        request.id = self.next_id << INDEX_BITS | self.flights.insert(slot) as u64;
+        self.flight_bytes += request.args_len;
+        let kind = if request.dialog.is_some() { Kind::Open } else { Kind::Call };
+        let header = Header::new(kind, request.id);
+        let (head, len) = request.head();
+        request.seq = self.out.push_request(header, &head[..len], args);
     }
 
     pub(super) fn slot_of(&self, id: u64) -> Option<usize> {
@@ -152,6 +173,9 @@ impl State {
         let Frame { kind, id, .. } = frame;
         let unexpected = |reason| Err(ProtocolError::Unexpected { kind, id, reason });
         let Some(slot) = self.slot_of(id) else {
+            if self.recovered.remove(&id).is_some() {
+                return Ok(());
+            }
             return unexpected("no such request is in flight");
         };
         match kind {
@@ -190,6 +214,21 @@ impl State {
             self.credit_due(StreamKey::Ours(slot));
         }
         Ok(())
+    }
+
+    /// The frame of an answer to a call, which has come another way than over the link.
+    pub(crate) fn recover(&mut self, frame: &[u8], wakes: &mut Wakes) {
+        let Some((head, body)) = frame.split_first_chunk::<HEADER_LEN>() else { return };
+        let Ok(Header { kind: Kind::Reply, id, len, .. }) = Header::parse(head) else { return };
+        let Some(slot) = self.slot_of(id) else { return };
+        let is_answer = body.len() == len as usize && self.requests[slot].dialog.is_none();
+        // One that never writes what it has noted gets no further than this.
+        if !is_answer || self.recovered.len() >= RECOVERED_MAX {
+            return;
+        }
+        self.recovered.insert(id, ());
+        self.finish(slot, Ok(Bytes::copy_from_slice(body)), wakes);
+        self.admit();
     }
 
     /// The request is over: frees its permit, tells its handles.
@@ -271,6 +310,23 @@ impl State {
         }
         register(&mut request.waker, waker, wakes);
         Poll::Pending
+    }
+
+    /// The end of a call, for its only handle, which is gone with it.
+    pub(crate) fn take_terminal(
+        &mut self,
+        slot: usize,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Poll<Result<Bytes, CallEnd>> {
+        let request = &mut self.requests[slot];
+        let Some(terminal) = request.terminal.take() else {
+            register(&mut request.waker, waker, wakes);
+            return Poll::Pending;
+        };
+        let request = self.requests.remove(slot);
+        wakes.discard(request.waker);
+        Poll::Ready(terminal)
     }
 
     /// `None` if the dialog succeeded without STARTED.

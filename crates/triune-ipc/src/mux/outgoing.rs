@@ -11,6 +11,7 @@
 //!    a long message waits until its last piece was taken.
 //! 3. Control and call frames wait for what is partly written and for nothing else, whatever is queued.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -91,6 +92,20 @@ impl Outgoing {
         chunk.push_header(with_len(header, len));
         chunk.head.extend_from_slice(prefix);
         item.parts().for_each(|part| chunk.head.extend_from_slice(part));
+    }
+
+    /// Queues a request; short arguments are copied from where they are. Gives the number of its chunk.
+    pub(crate) fn push_request(&mut self, header: Header, head: &[u8], args: Cow<'_, Message>) -> u64 {
+        let len = head.len() + args.len();
+        if len > INLINE {
+            return self.push(Lane::Call, header, head, args.into_owned());
+        }
+        self.queued += framed(len);
+        let chunk = self.open_chunk(Lane::Call);
+        chunk.push_header(with_len(header, len));
+        chunk.head.extend_from_slice(head);
+        args.parts().for_each(|part| chunk.head.extend_from_slice(part));
+        chunk.seq
     }
 
     /// Queues a terminal frame.

@@ -23,7 +23,7 @@ use crate::{Introduction, LinkEnd, ProtocolError};
 /// How many PINGs may wait for their PONG to be written.
 const MAX_PONGS: usize = 16;
 
-/// A frame that is written by the one who makes it is at most so long, in bytes: longer ones cost more than a wake.
+/// What is written by the one who makes it is at most so long, in bytes: more costs more than a wake.
 const LONE: usize = 4 * 1024;
 
 /// What all handles of a link share.
@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(super) flights: Slab<usize>,
     pub(super) next_id: u64,
     pub(super) flight_bytes: u64,
+    /// Requests whose answer has come another way, and may still come over the link.
+    pub(super) recovered: IdMap<u64, ()>,
     /// Requests that wait for a permit, each with its ticket: a slot may have been used again.
     pub(super) waiting: VecDeque<(usize, u64)>,
     pub(super) next_ticket: u64,
@@ -139,6 +141,7 @@ impl State {
             flights: Slab::new(),
             next_id: 0,
             flight_bytes: 0,
+            recovered: IdMap::default(),
             waiting: VecDeque::new(),
             next_ticket: 0,
             served: IdMap::default(),
@@ -168,10 +171,10 @@ impl State {
         self.driver.is_some() && self.out.queued() == 0 && !self.has_output()
     }
 
-    /// Whether there is nothing to do but to write one short frame, and no more of them are to be expected soon.
-    pub(crate) fn has_lone_frame(&self) -> bool {
+    /// Whether there is nothing to do but to write so many short frames, and no more of them are to be expected soon.
+    pub(crate) fn has_only(&self, frames: usize) -> bool {
         (1..=LONE).contains(&self.out.queued())
-            && self.flights.len() + self.served.len() <= 1
+            && self.flights.len() + self.served.len() <= frames
             && self.end.is_none()
             && !self.goodbye
             // The driver must know of it before the other side does.

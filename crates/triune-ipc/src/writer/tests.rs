@@ -133,3 +133,19 @@ async fn the_socket_is_closed_with_the_driver_whoever_is_left() {
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     drop((link, incoming));
 }
+
+#[tokio::test]
+async fn calls_that_are_made_together_go_out_together_and_need_no_driver() {
+    let (link, mut driver, _incoming, mut theirs) = link().await;
+    let count = Arc::new(Count::default());
+    let waker = waker_ref(&count);
+    let mut drive = pin!(driver.drive());
+    assert!(drive.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let words = ["one", "two", "three"].map(|word| triune_wire::Message::from(Bytes::from(word)));
+    let _calls = link.call_all(words.iter().map(|word| (0, word)));
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    assert!(arrived(&mut theirs) > 3 * HEADER_LEN + 11);
+    // Others are under way now.
+    let _more = link.call_all(words.iter().map(|word| (0, word)));
+    assert_eq!((arrived(&mut theirs), count.0.load(Ordering::SeqCst)), (0, 1));
+}
