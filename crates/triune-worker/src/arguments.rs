@@ -5,13 +5,16 @@
 //! what was written of a large value is thrown away.
 //!
 //! Invariants:
-//! 1. They are encoded once for each format, whatever happens to the clones of a job.
+//! 1. They are encoded once for each format, whatever happens to the clones of a job; but those of a quick job of a map each time
+//!    that they are sent, which costs less than to keep the bytes.
 //! 2. A large value is dropped as soon as it is encoded, so that it is not in memory twice.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use triune_scope::blocking;
 use triune_wire::{EncodeError, Message, Output};
 
@@ -61,7 +64,13 @@ impl Encoded {
 }
 
 /// At most [`INLINE`] bytes.
+#[derive(Default)]
 struct Bounded(Vec<u8>);
+
+thread_local! {
+    /// Where small arguments are encoded, so that memory is taken once, for as many bytes as they have.
+    static SCRATCH: Cell<Bounded> = const { Cell::new(Bounded(Vec::new())) };
+}
 
 impl Output for Bounded {
     fn put(&mut self, bytes: &[u8]) -> bool {
@@ -84,7 +93,7 @@ impl Arguments {
     }
 
     /// The encoded arguments, unless they are large and not encoded yet, or not encodable.
-    pub(crate) fn small(&self, format: Format) -> Option<&Encoded> {
+    fn small(&self, format: Format) -> Option<&Encoded> {
         let place = self.0.place(format);
         if place.get().is_none() {
             let encoded = self.0.encode_small(format)?;
@@ -92,6 +101,14 @@ impl Arguments {
             return Some(place.get_or_init(|| encoded));
         }
         place.get()
+    }
+
+    /// As [`small`](Self::small), for whoever will not ask again.
+    pub(crate) fn small_once(&self, format: Format) -> Option<Encoded> {
+        match self.0.place(format).get() {
+            Some(encoded) => Some(encoded.clone()),
+            None => self.0.encode_small(format),
+        }
     }
 
     /// The encoded arguments; encodes on this thread if that is still to be done.
@@ -132,9 +149,14 @@ impl<A: Argument> Hold for Held<A> {
         }
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         let encoded = Encoded::by(|| {
-            let mut bytes = Bounded(Vec::with_capacity(128));
+            // Not borrowed: what is encoded here may encode a job of its own.
+            let mut bytes = SCRATCH.take();
             let arguments = value.as_ref().expect("it is taken only when it is large");
-            format.encode(arguments, &mut bytes).map(|()| bytes.0.into())
+            let message =
+                format.encode(arguments, &mut bytes).map(|()| Bytes::copy_from_slice(&bytes.0).into());
+            bytes.0.clear();
+            SCRATCH.set(bytes);
+            message
         });
         if encoded.bytes.is_ok() {
             return Some(encoded);

@@ -1,7 +1,8 @@
 //! Several quick jobs of one map, sent to one worker together.
 //!
 //! A small job costs less than the two wake-ups around it: those of the worker and of this process. Sent together, many jobs
-//! share them. Each still has its own answer, which is written before the next job begins.
+//! share them. Each still has its own answer, which is written, or noted where it outlives the worker (`slate`), before the next job
+//! begins.
 //!
 //! Invariants:
 //! 1. All jobs of a batch belong to one [`Map`](crate::Map), so what ends its worker (a cancel around the map, its drop) was meant
@@ -16,10 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
-use triune_ipc::{CallEnd, PendingCall};
+use triune_ipc::{CallEnd, PendingCalls};
+use triune_scope::__primitive::primitive;
 use triune_scope::sync::Token;
-use triune_scope::{Cancelled, FutureExt, checkpoint};
+use triune_scope::{Cancelled, checkpoint};
 use triune_wire::Message;
 
 use crate::arguments::Encoded;
@@ -27,6 +28,7 @@ use crate::error::RunError;
 use crate::execute::Request;
 use crate::job::{Call, Job};
 use crate::pool::{Lease, NotAdmitted, Policy, PoolCore};
+use crate::results::Place;
 use crate::run::decoded;
 use crate::shared::Kept;
 use crate::worker::{Connection, StartFailure};
@@ -45,37 +47,40 @@ const QUICK: Duration = Duration::from_micros(500);
 
 /// One job of a batch.
 pub(crate) struct Item<O> {
-    request: Request,
+    call: Call,
     arguments: Message,
     /// What the arguments refer to in this process.
     kept: Kept,
-    result: oneshot::Sender<Result<O, RunError>>,
+    place: Place<O>,
 }
 
-/// Where the result of a job of a batch arrives.
-pub(crate) type Answer<O> = oneshot::Receiver<Result<O, RunError>>;
-
 impl<O> Item<O> {
-    /// The job is given back if it is none for a batch.
-    pub(crate) fn new(job: Job<O>, pool: &PoolCore) -> Result<(Self, Answer<O>), Job<O>> {
+    /// The job and its place are given back if it is none for a batch.
+    pub(crate) fn new(job: Job<O>, place: Place<O>, pool: &PoolCore) -> Result<Self, (Job<O>, Place<O>)> {
         if pool.settings.check(&job.call).is_err() {
-            return Err(job);
+            return Err((job, place));
         }
-        let encoded = job.call.arguments.small(pool.settings.format());
+        let encoded = job.call.arguments.small_once(pool.settings.format());
         let Some(Encoded { bytes: Ok(arguments), kept }) = encoded else {
-            return Err(job);
+            return Err((job, place));
         };
         if arguments.len() > SMALL || kept.memories().len() > FEW {
-            return Err(job);
+            return Err((job, place));
         }
-        let (result, receiver) = oneshot::channel();
-        let (arguments, kept) = (arguments.clone(), kept.clone());
-        Ok((Self { request: Request::new(job.call, None), arguments, kept, result }, receiver))
+        Ok(Self { call: job.call, arguments, kept, place })
+    }
+
+    fn name(&self) -> &'static str {
+        self.call.name
+    }
+
+    /// The same job alone, for its errors.
+    fn request(&self) -> Request {
+        Request::new(self.call.clone(), None)
     }
 
     fn end(self, result: Result<O, RunError>) {
-        // The map may have been dropped meanwhile; then nobody wants it.
-        let _nobody_waits = self.result.send(result);
+        self.place.give(result);
     }
 }
 
@@ -112,7 +117,7 @@ impl Pace {
 /// A batch has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    jobs: usize,
+    pub(crate) jobs: usize,
     /// From sending to the last answer, if all went well.
     took: Option<Duration>,
 }
@@ -124,10 +129,11 @@ enum Stop {
 }
 
 impl Stop {
-    fn of(&self, request: &Request) -> RunError {
+    fn of(&self, job: &str) -> RunError {
+        let job = job.to_owned();
         match self {
-            Self::Closed => RunError::Closed { job: request.name().to_owned() },
-            Self::Cancelled(cancelled) => request.cancelled(cancelled.clone()),
+            Self::Closed => RunError::Closed { job },
+            Self::Cancelled(cancelled) => RunError::Cancelled { job, cancelled: cancelled.clone() },
         }
     }
 }
@@ -150,7 +156,7 @@ where
             Ok(time) => took = time,
             Err(stop) => {
                 for item in items.drain(..) {
-                    let error = stop.of(&item.request);
+                    let error = stop.of(item.name());
                     item.end(Err(error));
                 }
             }
@@ -163,7 +169,7 @@ where
 /// no message of that is sent to the dead.
 struct Flight {
     lease: Lease,
-    calls: VecDeque<PendingCall>,
+    calls: PendingCalls,
 }
 
 /// Sends the jobs to one worker, and takes those that have their result out of the queue. The token is left if it can be used
@@ -198,13 +204,16 @@ where
     let calls = match connected {
         Ok(connection) => {
             connection.lent.lend(items.iter().map(|item| &item.kept));
+            if items.len() > 1 {
+                lease.lend_slate(connection);
+            }
             call_all(connection, items)
         }
         Err(failure) => {
             lease.kill().await;
             // The others try again, as they would one by one.
             if let Some(item) = items.pop_front() {
-                let error = item.request.not_started(failure);
+                let error = item.request().not_started(failure);
                 item.end(Err(error));
             }
             return Ok(None);
@@ -221,22 +230,22 @@ where
 }
 
 /// Sends the jobs to one worker. Those that it does not have are ended.
-fn call_all<O>(connection: &Connection, items: &mut VecDeque<Item<O>>) -> VecDeque<PendingCall> {
-    let mut calls = VecDeque::with_capacity(items.len());
-    for item in std::mem::take(items) {
-        let Call { name, entry, .. } = &item.request.call;
-        match connection.targets.find(name, *entry) {
+fn call_all<O>(connection: &Connection, items: &mut VecDeque<Item<O>>) -> PendingCalls {
+    let mut targets = Vec::with_capacity(items.len());
+    for _ in 0..items.len() {
+        let Some(item) = items.pop_front() else { break };
+        match connection.targets.find(item.call.name, item.call.entry) {
             Ok(target) => {
-                calls.push_back(connection.link.call(target, item.arguments.clone()));
+                targets.push(target);
                 items.push_back(item);
             }
             Err(report) => {
-                let error = RunError::reported(item.request.name(), report);
+                let error = RunError::reported(item.name(), report);
                 item.end(Err(error));
             }
         }
     }
-    calls
+    connection.link.call_all(targets.into_iter().zip(items.iter().map(|item| &item.arguments)))
 }
 
 /// Gives out the answers as they come. False if the worker died before it had done all.
@@ -253,9 +262,11 @@ where
     O: DeserializeOwned + Send + 'static,
 {
     let mut is_trusted = true;
-    while let Some(call) = flight.calls.front_mut() {
-        let answer = match call.cancellable().await {
-            Ok(answer) => answer,
+    loop {
+        let next = primitive("jobs in a worker", flight.calls.next()).await;
+        let answer = match next {
+            Ok(Some(answer)) => answer,
+            Ok(None) => break,
             Err(cancelled) => {
                 let Flight { lease, calls } = flight;
                 lease.kill().await;
@@ -269,14 +280,13 @@ where
                 Some(Err(error)) => {
                     // Bytes that are not of the type that both sides agreed on: it may end what it has begun, no more.
                     is_trusted = false;
-                    Err(RunError::decode_result(items[0].request.name(), error))
+                    Err(RunError::decode_result(items[0].name(), error))
                 }
                 None => return Err(Stop::Closed),
             },
-            Err(CallEnd::Failed(report)) => Err(RunError::reported(items[0].request.name(), report)),
+            Err(CallEnd::Failed(report)) => Err(RunError::reported(items[0].name(), report)),
             Err(end) => return lost(flight, end, items, token).await,
         };
-        flight.calls.pop_front();
         if let Some(item) = items.pop_front() {
             item.end(result);
         }
@@ -313,7 +323,7 @@ async fn lost<O>(
         CallEnd::Lost(_) => !(items.len() == 1 && ended.is_some_and(|end| end.left_unread)),
         _ => {
             if let Some(item) = items.pop_front() {
-                let error = item.request.refused(end.to_string());
+                let error = item.request().refused(end.to_string());
                 item.end(Err(error));
             }
             return Ok(false);
@@ -321,7 +331,7 @@ async fn lost<O>(
     };
     if was_read && let Some(item) = items.pop_front() {
         let ended_for = ended.and_then(|end| end.ended_for);
-        let error = RunError::died(item.request.name(), obituary(ended), ended_for);
+        let error = RunError::died(item.name(), obituary(ended), ended_for);
         item.end(Err(error));
     }
     Ok(false)

@@ -65,11 +65,13 @@ mod progress;
 #[doc(hidden)]
 pub mod report;
 mod resident;
+mod results;
 mod run;
 mod scope;
 mod serve;
 mod setup;
 mod shared;
+mod slate;
 mod state;
 mod statistics;
 mod supervise;

@@ -16,14 +16,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep};
 
-use crate::batch::{self, Answer, Ended, Item, Pace};
+use crate::batch::{self, Ended, Item, Pace};
 use crate::error::RunError;
 use crate::job::Job;
 use crate::pool::PoolCore;
+use crate::results::{Place, Results};
 use crate::run::Run;
+use crate::slate::LOOK;
 
 /// The results of many jobs: a [`Stream`] of `Result<O, RunError>`, made by [`Pool::map`](crate::Pool::map) and
 /// [`map`](crate::map).
@@ -60,8 +63,14 @@ where
     O: DeserializeOwned + Send + 'static,
 {
     jobs: Fuse<I>,
-    running: Running<O>,
+    results: Results<O>,
+    /// Jobs that have a worker for themselves.
+    alone: FuturesUnordered<Alone<O>>,
     batches: FuturesUnordered<Batch>,
+    /// How many of them have several jobs.
+    together: usize,
+    /// When to look for answers that were noted and not written.
+    look: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     in_flight: Option<usize>,
     pool: Option<Arc<PoolCore>>,
@@ -71,30 +80,21 @@ where
 
 type Batch = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
-enum Running<O: DeserializeOwned + Send + 'static> {
-    Ordered(FuturesOrdered<UnderWay<O>>),
-    Unordered(FuturesUnordered<UnderWay<O>>),
+struct Alone<O> {
+    run: Run<O>,
+    /// Until it has ended.
+    place: Option<Place<O>>,
 }
 
-/// A job that is under way.
-enum UnderWay<O> {
-    /// It has a worker for itself.
-    Alone(Run<O>),
-    /// It is in a batch, which is polled elsewhere.
-    Together(Answer<O>, &'static str),
-}
+impl<O: DeserializeOwned + Send + 'static> Future for Alone<O> {
+    type Output = ();
 
-impl<O: DeserializeOwned + Send + 'static> Future for UnderWay<O> {
-    type Output = Result<O, RunError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Alone(run) => Pin::new(run).poll(cx),
-            Self::Together(answer, name) => Pin::new(answer)
-                .poll(cx)
-                // A batch gives every job its result; only one whose decoding has panicked does not.
-                .map(|answer| answer.unwrap_or_else(|_| Err(RunError::Closed { job: (*name).to_owned() }))),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let result = std::task::ready!(Pin::new(&mut self.run).poll(cx));
+        if let Some(place) = self.place.take() {
+            place.give(result);
         }
+        Poll::Ready(())
     }
 }
 
@@ -106,8 +106,11 @@ where
     pub(crate) fn new(jobs: I, pool: Option<Arc<PoolCore>>) -> Self {
         Self {
             jobs: jobs.fuse(),
-            running: Running::Ordered(FuturesOrdered::new()),
+            results: Results::new(),
+            alone: FuturesUnordered::new(),
             batches: FuturesUnordered::new(),
+            together: 0,
+            look: None,
             pace: Pace::new(),
             in_flight: None,
             pool,
@@ -123,7 +126,7 @@ where
     ///
     /// If the stream was polled already.
     pub fn ordered(self) -> Self {
-        self.with(Running::Ordered(FuturesOrdered::new()))
+        self.with_order(true)
     }
 
     /// Gives each result as soon as it is there.
@@ -148,12 +151,12 @@ where
     /// # }
     /// ```
     pub fn unordered(self) -> Self {
-        self.with(Running::Unordered(FuturesUnordered::new()))
+        self.with_order(false)
     }
 
-    fn with(mut self, running: Running<O>) -> Self {
-        assert!(self.running.is_empty(), "choose the order of the results before the stream is polled");
-        self.running = running;
+    fn with_order(self, is_ordered: bool) -> Self {
+        assert!(self.results.len() == 0, "choose the order of the results before the stream is polled");
+        self.results.set_ordered(is_ordered);
         self
     }
 
@@ -168,8 +171,8 @@ where
     ///
     /// Jobs that take some microseconds cost less than the way to a worker and back. So the next jobs go together, first two,
     /// then four, up to 16, as long as a batch is done in half a millisecond, and fewer again when it takes
-    /// longer than twice that. A worker runs them one after the other, each result is there as soon as its job is done, and
-    /// if the worker dies the jobs that it had not begun go to another. But a slow job holds up the others of its batch even if
+    /// longer than twice that. A worker runs them one after the other, each result is there a millisecond after its job is done at the
+    /// latest, and if the worker dies the jobs that it had not begun go to another. But a slow job holds up the others of its batch even if
     /// another worker has nothing to do: where quick and slow jobs are mixed and that matters, or where one job of a map
     /// waits for another, say 1.
     ///
@@ -242,13 +245,15 @@ where
         let room = self.in_flight.unwrap_or_else(|| (2 * at_a_time * pace).min(MOST_BY_DEFAULT));
         // Half of what may be under way runs, the other half waits for its place.
         let size = pace.min(room / (2 * at_a_time)).max(1);
-        while self.running.len() + size <= room || self.running.is_empty() {
-            let before = self.running.len();
+        let mut under_way = self.results.len();
+        while under_way + size <= room || under_way == 0 {
             let batch = self.take(size, &pool);
+            self.together += usize::from(batch.len() > 1);
             if !batch.is_empty() {
                 self.batches.push(Box::pin(batch::run(Arc::clone(&pool), batch)));
             }
-            if self.running.len() == before {
+            let before = std::mem::replace(&mut under_way, self.results.len());
+            if under_way == before {
                 return;
             }
         }
@@ -259,14 +264,12 @@ where
         let mut batch = Vec::with_capacity(size);
         while batch.len() < size {
             let Some(job) = self.jobs.next() else { break };
-            let name = job.name();
-            match Item::new(job, pool) {
-                Ok((item, answer)) => {
-                    batch.push(item);
-                    self.running.push(UnderWay::Together(answer, name));
-                }
-                Err(job) => {
-                    self.running.push(UnderWay::Alone(Run::new(job, Some(Arc::clone(pool)))));
+            let place = self.results.place(job.name());
+            match Item::new(job, place, pool) {
+                Ok(item) => batch.push(item),
+                Err((job, place)) => {
+                    let run = Run::new(job, Some(Arc::clone(pool)));
+                    self.alone.push(Alone { run, place: Some(place) });
                     break;
                 }
             }
@@ -274,10 +277,30 @@ where
         batch
     }
 
-    /// Lets the batches go on. True if one has ended.
-    fn poll_batches(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Looks now and then at what workers have noted, while there are some that may note anything. True if this was done.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.together == 0 {
+            return false;
+        }
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+        if look.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        look.as_mut().reset(Instant::now() + LOOK);
+        if let Some(pool) = &self.pool {
+            pool.look_at_slates();
+        }
+        true
+    }
+
+    /// Lets the jobs go on. True if a batch has ended, or one that was alone.
+    fn poll_jobs(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_ended = false;
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.alone).poll_next(cx) {
+            has_ended = true;
+        }
         while let Poll::Ready(Some(ended)) = Pin::new(&mut self.batches).poll_next(cx) {
+            self.together -= usize::from(ended.jobs > 1);
             self.pace.heard(ended);
             has_ended = true;
         }
@@ -287,35 +310,6 @@ where
 
 /// How many jobs are under way at most where nobody has said, and the limiter has no end.
 const MOST_BY_DEFAULT: usize = 1024;
-
-impl<O: DeserializeOwned + Send + 'static> Running<O> {
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Ordered(runs) => runs.len(),
-            Self::Unordered(runs) => runs.len(),
-        }
-    }
-}
-
-impl<O: DeserializeOwned + Send + 'static> Running<O> {
-    fn push(&mut self, run: UnderWay<O>) {
-        match self {
-            Self::Ordered(runs) => runs.push_back(run),
-            Self::Unordered(runs) => runs.push(run),
-        }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<O, RunError>>> {
-        match self {
-            Self::Ordered(runs) => Pin::new(runs).poll_next(cx),
-            Self::Unordered(runs) => Pin::new(runs).poll_next(cx),
-        }
-    }
-}
 
 impl<I, O> Stream for Map<I, O>
 where
@@ -327,12 +321,14 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let result = loop {
             self.fill();
-            let has_ended = self.poll_batches(cx);
-            match self.running.poll_next(cx) {
-                Poll::Ready(result) => break result,
+            let has_ended = self.poll_jobs(cx);
+            match self.results.take() {
+                Some(result) => break Some(result),
+                None if self.results.len() == 0 => break None,
                 // There may be room for the next one.
-                Poll::Pending if has_ended => {}
-                Poll::Pending => return Poll::Pending,
+                None if has_ended => {}
+                None if self.poll_look(cx) => {}
+                None => return Poll::Pending,
             }
         };
         #[cfg(feature = "progress")]
@@ -344,7 +340,7 @@ where
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.jobs.size_hint();
-        let running = self.running.len();
+        let running = self.results.len();
         (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
     }
 }
@@ -356,8 +352,8 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
-            .field("ordered", &matches!(self.running, Running::Ordered(_)))
-            .field("under_way", &self.running.len())
+            .field("ordered", &self.results.is_ordered())
+            .field("under_way", &self.results.len())
             .field("in_flight", &self.in_flight)
             .finish_non_exhaustive()
     }

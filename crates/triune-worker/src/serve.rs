@@ -11,7 +11,7 @@ use std::io::Write;
 use std::panic::AssertUnwindSafe;
 
 use linkme::distributed_slice;
-use triune_ipc::blocking::{BlockingCall, Server};
+use triune_ipc::blocking::{BlockingCall, Loan, Server};
 use triune_ipc::{Config, ConnectError, LinkEnd, ProtocolError};
 use triune_process::{Boot, FORK_SERVER, Forks, ROLES, Role, begin_cpu_time, build_id, exit_code};
 use triune_wire::{BuildId, FrameError, Hello, Report, ReportKind};
@@ -24,6 +24,7 @@ use crate::limited::own_report;
 use crate::loan;
 use crate::report::{Fault, fault};
 use crate::setup::{self, InitCall, Setup};
+use crate::slate::{self, Answers};
 use crate::state;
 
 pub(crate) const ROLE: &str = "worker";
@@ -88,7 +89,7 @@ fn load(boot: Boot, name: &str) -> Result<Option<Forks>, u8> {
         Ok(forks) => (Ok(()), Some(forks)),
         Err(report) => (Err(report), None),
     };
-    respond(&mut server, id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
+    respond(&mut server, id, outcome, name).map_err(|end| gone(end, name))?;
     // Its link goes with the server, before there are workers that could have a copy.
     Ok(forks)
 }
@@ -143,7 +144,7 @@ fn set_up(server: &mut Server, boot: &Boot, name: &str) -> Result<bool, u8> {
     }
     server.set_spin(setup.spin);
     let outcome = setup.init.map_or(Ok(()), InitCall::run);
-    respond(server, id, outcome, &Answer::default(), name).map_err(|end| gone(end, name))?;
+    respond(server, id, outcome, name).map_err(|end| gone(end, name))?;
     Ok(true)
 }
 
@@ -170,16 +171,22 @@ fn complain(name: &str, what: &str) -> u8 {
 }
 
 fn serve(server: &mut Server, name: &str, served: &Served) -> Result<(), u8> {
-    let mut output = Answer::new(served.format());
+    let (mut output, mut answers) = (Answer::new(served.format()), Answers::default());
     loop {
-        let Some(call) = server.next_taking(loan::take).map_err(|end| gone(end, name))? else {
-            return Ok(());
+        let take = |loan| match loan {
+            Loan::Lent { number: slate::NUMBER, file } => answers.set(file),
+            loan => loan::take(loan),
         };
+        let Some(call) = server.next_taking(take).map_err(|end| gone(end, name))? else { return Ok(()) };
         let BlockingCall { id, target, args, .. } = call;
         let args = Arguments::new(args, served.format());
         let outcome = perform(BlockingJob { target, args: &args }, served, &mut output);
         let outcome = outcome.and_then(|()| fits(server, &output));
-        respond(server, id, outcome, &output, name).map_err(|end| gone(end, name))?;
+        let answered = match outcome {
+            Ok(()) => answers.reply(server, id, &output),
+            Err(report) => fail(server, id, report, name),
+        };
+        answered.map_err(|end| gone(end, name))?;
         output.clear();
         server.reuse(args.into_bytes());
     }
@@ -197,23 +204,23 @@ fn gone(end: LinkEnd, name: &str) -> u8 {
     }
 }
 
+/// Answers a call that has no result.
 fn respond(
     server: &mut Server,
     id: u64,
     outcome: Result<(), Box<Report>>,
-    output: &Answer,
     name: &str,
 ) -> Result<(), LinkEnd> {
-    // A text without a newline would be lost if the worker is killed while it is idle.
-    let _closed_output_is_no_failure_of_the_job = std::io::stdout().flush();
     match outcome {
-        Ok(()) => server.reply_parts(id, output.parts()),
-        Err(mut report) => {
-            report.path = Some(name.to_owned());
-            report.pid = Some(std::process::id());
-            server.fail(id, &report)
-        }
+        Ok(()) => server.reply(id, &[]),
+        Err(report) => fail(server, id, report, name),
     }
+}
+
+fn fail(server: &mut Server, id: u64, mut report: Box<Report>, name: &str) -> Result<(), LinkEnd> {
+    report.path = Some(name.to_owned());
+    report.pid = Some(std::process::id());
+    server.fail(id, &report)
 }
 
 fn fits(server: &Server, output: &Answer) -> Result<(), Box<Report>> {
@@ -244,6 +251,8 @@ fn perform(call: BlockingJob<'_>, served: &Served, output: &mut Answer) -> Resul
     })?;
     let captured = capture::begin();
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| entry.run(call.args, output)));
+    // A text without a newline would be lost if the worker is killed while it is idle.
+    let _closed_output_is_no_failure_of_the_job = std::io::stdout().flush();
     match result {
         Ok(result) => {
             captured.give_up();

@@ -213,7 +213,8 @@ fn unique() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.write_u64(COUNT.fetch_add(1, Ordering::Relaxed));
-    hasher.finish()
+    // One of them is taken (`slate`).
+    hasher.finish().max(1)
 }
 
 #[cfg(test)]

@@ -126,6 +126,8 @@ async fn serve(
     let left_unread = driver.as_ref().is_some_and(Driver::left_unread);
     let end = End { exit, left_unread, ended_for };
     if driver.is_some() {
+        // What it had done and not written yet.
+        worker.slate.look(link);
         link.close(LinkEnd::Died(Arc::new(worker.died(Some(end), Phase::Busy))));
     }
     // Its callers know. Whoever waits for its end waits for what it has started, too.

@@ -16,6 +16,7 @@ use crate::by_name::Targets;
 use crate::cause::DeathCause;
 use crate::config::Allowance;
 use crate::loan::Lent;
+use crate::slate;
 
 /// A worker from the decision to start it until it is reaped.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     /// What it may do before it retires.
     pub(crate) allowance: Allowance,
+    /// Where it notes answers.
+    pub(crate) slate: slate::Lent,
     /// Set when it has said hello, or will never.
     connection: SetOnce<Result<Connection, StartFailure>>,
     /// Set when nobody wants it any more, however far its start has come.
@@ -77,6 +80,7 @@ impl Worker {
             id,
             name: format!("worker-{id}"),
             allowance,
+            slate: slate::Lent::default(),
             connection: SetOnce::new(),
             doomed: SetOnce::new(),
             end: SetOnce::new(),

@@ -43,6 +43,14 @@ impl Lease {
         }
     }
 
+    /// Before several calls: lets the worker answer them together.
+    pub(crate) fn lend_slate(&self, connection: &Connection) {
+        // Another program knows nothing of it.
+        if self.format() == Format::Postcard {
+            self.worker.slate.lend(&connection.link);
+        }
+    }
+
     /// How arguments and results are encoded for it.
     pub(crate) fn format(&self) -> Format {
         self.pool.settings.format()

@@ -122,6 +122,16 @@ impl PoolCore {
         Some(Lease::new(Arc::clone(self), worker, token))
     }
 
+    /// Takes the answers that workers have noted and not written.
+    pub(crate) fn look_at_slates(&self) {
+        let busy = self.state().busy();
+        for worker in busy {
+            if let Some(connection) = worker.connection() {
+                worker.slate.look(&connection.link);
+            }
+        }
+    }
+
     /// Starts the workers that the pool is to have before there are jobs.
     pub(crate) fn warm_up(self: &Arc<Self>) {
         loop {

@@ -167,6 +167,12 @@ impl State {
         }))
     }
 
+    /// The workers that have jobs.
+    pub(super) fn busy(&self) -> Vec<Arc<Worker>> {
+        let busy = self.slots.values().filter(|slot| matches!(slot.phase, Phase::Busy(_)));
+        busy.map(|slot| Arc::clone(&slot.worker)).collect()
+    }
+
     /// A new worker, for a job.
     pub(super) fn start(&mut self, policy: Policy) -> Arc<Worker> {
         self.insert(Phase::Starting(policy))

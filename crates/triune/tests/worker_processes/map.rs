@@ -290,3 +290,50 @@ fn one_at_a_time_jobs_may_wait_for_each_other() {
         .await
     });
 }
+
+/// Waits at the gate if it has the chosen number.
+#[triune::job]
+fn pass_if(gate: String, number: u32, waits: u32) -> u32 {
+    if number == waits {
+        wait_at(&gate, number);
+    }
+    number
+}
+
+#[test]
+fn results_of_a_batch_are_there_before_a_slow_job_behind_them_is_done() {
+    guarded("batch with a slow job", async || {
+        let gate = Gate::new()?;
+        worker::scope(workers().limiter(&CapacityLimiter::new(1)), async |pool| {
+            for ordered in [true, false] {
+                // Well behind the first ones, which show that they are quick, and at each place of a batch.
+                for slow in 200..216 {
+                    let jobs = (0..300).map(|number| pass_if::with(gate.path(), number, slow));
+                    let results = pool.map(jobs).in_flight(64);
+                    let mut results = if ordered { results } else { results.unordered() };
+                    let mut good = BTreeSet::new();
+                    let arrival = {
+                        let mut arrival = pin!(gate.arrival());
+                        loop {
+                            tokio::select! {
+                                result = results.next() => good.insert(result.expect("there are more")?),
+                                arrival = &mut arrival => break arrival?,
+                            };
+                        }
+                    };
+                    while good.len() < slow as usize {
+                        assert!(good.insert(results.next().await.expect("there are more")?));
+                    }
+                    assert!(good.iter().copied().eq(0..slow), "{good:?}");
+                    arrival.open().await?;
+                    while let Some(result) = results.next().await {
+                        assert!(good.insert(result?));
+                    }
+                    assert!(good.into_iter().eq(0..300));
+                }
+            }
+            Ok(())
+        })
+        .await
+    });
+}
