@@ -43,8 +43,9 @@ fn a_program_is_held_to_its_processor_time() {
             let limits = Limits::new().core_size(0).cpu_time(Duration::from_secs(1));
             worker::scope(workers().limits(limits), async |pool| {
                 if per_job {
-                    // One of triune's has it anew for each job: the two would be too much together.
+                    // One of triune's has it anew for each job: the three would be too much together.
                     let first = pool.run(burn::with(700)).await?;
+                    assert_eq!(pool.run(burn::with(700)).await?, first);
                     assert_eq!(pool.run(burn::with(700)).await?, first);
                 }
                 let error = pool.run(spin::with(gate.path())).await.expect_err("it spins");
