@@ -7,7 +7,7 @@ use linkme::distributed_slice;
 use triune_process::{
     Boot, Containment, Exit, Ladder, Process, ROLES, Role, Spec, containment, set_containment,
 };
-use triune_testing::{ProcessInfo, processes_of_tree, skip, wait_gone, wait_until};
+use triune_testing::{LeakGuard, ProcessInfo, processes_of_tree, skip, wait_gone, wait_until};
 
 use crate::stopped_guardian::{Stopped, signal};
 use crate::support::{SOON, block_on, leak_checked, read_pid, say_ready, start, start_with};
@@ -119,6 +119,7 @@ fn at_the_level_hard() {
 /// There, a child has another number for the guardian than for its owner.
 #[test]
 fn at_the_level_hard_it_is_the_same() {
+    let guard = LeakGuard::new();
     #[expect(clippy::disallowed_methods, reason = "a root of its own")]
     let mut program = std::process::Command::new(std::env::current_exe().expect("a test has an executable"));
     program.args(["--exact", "bound::at_the_level_hard", "--ignored", "--nocapture"]);
@@ -127,6 +128,7 @@ fn at_the_level_hard_it_is_the_same() {
     if !String::from_utf8_lossy(&output.stdout).contains("in force is hard") {
         skip("a bound child at the level hard", "it is not to be had here");
     }
+    guard.finish();
 }
 
 /// The moment at which the owner is killed is anywhere between the order and the job.
