@@ -2,7 +2,7 @@
 //!
 //! Owns the rule about numbers: a group is signalled only by whoever reaps the child, and only while it is not reaped.
 //! Who that is depends on the level: the guardian, which is the child's parent and tells its owner how it ended
-//! (`Reaper::Guardian`), or the owner itself (`Reaper::Owner`). No async: the waiting is in `process.rs`.
+//! (`Reaper::Guardian`), or the owner itself (`Reaper::Owner`). No async: the waiting is in `watch.rs`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

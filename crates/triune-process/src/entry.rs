@@ -1,47 +1,14 @@
 //! The entry: where a re-executed child leaves the program's own way and goes into its role.
 //!
-//! Owns the registry of roles and the guard against programs that never pass here. It runs before anything else of the
-//! program, possibly before `main`, so it assumes nothing: no runtime, no logger, no arguments.
+//! Owns the guard against programs that never pass here. It runs before anything else of the program, possibly before
+//! `main`, so it assumes nothing: no runtime, no logger, no arguments. What follows in a child is in `enter`.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use linkme::distributed_slice;
-
-use crate::boot::{self, Boot};
+use crate::enter::{enter, enter_as_program, fail_boot, say};
 use crate::error::{StartError, StartErrorKind};
 use crate::exit::{exit_code, exit_now};
 use crate::marker::{self, Identity};
-
-/// A part that a child can play: what its process does instead of the program's `main`.
-///
-/// Crates register theirs in [`ROLES`]; [`Spec::new`](crate::Spec::new) names one.
-#[derive(Clone, Copy, Debug)]
-pub struct Role {
-    /// The name by which a parent asks for it. Unique in the program.
-    pub name: &'static str,
-    /// What the process does. Returns its exit code. Runs on the main thread, before any runtime exists in the process;
-    /// a panic ends the process with code 101.
-    pub main: fn(Boot) -> u8,
-}
-
-/// The roles of this program, collected by the linker: a program adds one with the crate `linkme`.
-///
-/// ```
-/// use triune_process::{Boot, ROLES, Role};
-///
-/// #[linkme::distributed_slice(ROLES)]
-/// static ECHO: Role = Role { name: "echo", main: echo };
-///
-/// fn echo(boot: Boot) -> u8 {
-///     let _link = boot.into_link();
-///     0
-/// }
-///
-/// assert!(ROLES.iter().any(|role| role.name == "echo"));
-/// ```
-#[distributed_slice]
-pub static ROLES: [Role];
 
 /// Whether this process has passed the entry, and may spawn.
 static REACHED: AtomicBool = AtomicBool::new(false);
@@ -68,11 +35,11 @@ pub fn init() {
         Identity::Child(marker, name) => {
             // A child may have children of its own.
             REACHED.store(true, Ordering::Relaxed);
-            boot::enter(&marker, name)
+            enter(&marker, name)
         }
         Identity::Program(mark) => {
             REACHED.store(true, Ordering::Relaxed);
-            boot::enter_as_program(&mark)
+            enter_as_program(&mark)
         }
         // Nobody listens any more. The program's own main must not run in its place.
         Identity::Orphan => exit_now(exit_code::PARENT_GONE),
@@ -149,16 +116,4 @@ pub(crate) fn guard(name: &str) -> Result<(), StartError> {
             exit_now(exit_code::ENTRY_NOT_REACHED)
         }
     }
-}
-
-/// Ends a child that has reached its entry but cannot begin its role.
-pub(crate) fn fail_boot(why: &str) -> ! {
-    say(why);
-    exit_now(exit_code::BOOT_FAILED)
-}
-
-/// The one line of a child that nobody else could speak for.
-pub(crate) fn say(line: &str) {
-    // There is no logger yet, and nobody to tell if stderr is closed.
-    let _nobody_to_tell = writeln!(std::io::stderr(), "triune: {line} (pid {})", std::process::id());
 }

@@ -37,6 +37,7 @@ mod boot;
 mod child;
 mod containment;
 mod died;
+mod enter;
 mod entry;
 mod error;
 mod exit;
@@ -51,9 +52,11 @@ mod limits;
 mod marker;
 mod oom;
 mod output;
+mod owned;
 mod process;
 mod program;
 mod registry;
+mod role;
 mod sealed;
 mod signal;
 mod slate;
@@ -64,6 +67,7 @@ mod stdio;
 mod sys;
 mod terminate;
 mod tree;
+mod watch;
 
 pub use boot::Boot;
 pub use containment::{
@@ -71,7 +75,7 @@ pub use containment::{
     set_containment,
 };
 pub use died::{ActorDied, Died, Phase, WorkerDied};
-pub use entry::{ROLES, Role, init, init_from_constructor};
+pub use entry::{init, init_from_constructor};
 pub use error::{StartError, StartErrorKind};
 pub use exit::{Exit, exit_code, exit_now, signal_name};
 pub use finish::finish;
@@ -86,6 +90,7 @@ pub use oom::OomKills;
 pub use process::Process;
 pub use program::{PROGRAM, Program};
 pub use registry::kill_all;
+pub use role::{ROLES, Role};
 pub use sealed::Sealed;
 pub use signal::{
     Signal, SignalReceiver, SignalReceiverError, SignalRecvError, open_signal_receiver, signals,

@@ -6,27 +6,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
-
-use crate::adopt::{self, Orphan};
-use crate::child::{Child, Watch};
+use crate::adopt;
+use crate::child::Child;
 use crate::exit::Exit;
-
-/// How long the guardian may be silent about a child that has ended, before it is asked whether it is well, and again before
-/// it is not waited for any more. It takes microseconds; only one that somebody has stopped takes longer.
-const LATE: Duration = Duration::from_secs(2);
-
-/// How long to look out for the word of the guardian about a child that has ended, before sleeping until it comes. The guardian
-/// is at work on it already, and one more wake-up takes longer than that work.
-const SOON: Duration = Duration::from_micros(50);
-
-/// How often to look where nothing tells us.
-const SELDOM: Duration = Duration::from_millis(10);
-
-/// How long what a dead child has written may take to be passed on.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+use crate::owned::Owned;
 
 /// A child process. A cheap handle: clones mean the same child.
 ///
@@ -62,121 +46,6 @@ pub struct Process {
 struct Shared {
     /// Taken when dropped.
     owned: Option<Owned>,
-}
-
-/// The one owner of a child: whoever drops it ends the child.
-pub(crate) struct Owned {
-    watches: Watches,
-    orphan: Orphan,
-}
-
-/// What a runtime watches of one child.
-pub(crate) struct Watches {
-    handle: Watch,
-    channel: Option<Watch>,
-}
-
-impl Watches {
-    /// For the current runtime, through descriptors of their own.
-    pub(crate) fn again(child: &Child) -> io::Result<Self> {
-        let (handle, channel) = child.watch_again()?;
-        Ok(Self { handle, channel })
-    }
-
-    /// Waits until `known` knows how the child ended. `None` if the runtime that watches is gone.
-    pub(crate) async fn wait(&self, child: &Child, known: fn(&Child) -> Option<Exit>) -> Option<Exit> {
-        let mut look_out = None;
-        loop {
-            if let Some(exit) = known(child) {
-                return Some(exit);
-            }
-            let over = child.is_over();
-            if over && self.channel.is_some() && look_out.get_or_insert_with(Instant::now).elapsed() < SOON {
-                // On one processor, it is the guardian's.
-                std::thread::yield_now();
-                tokio::task::yield_now().await;
-                continue;
-            }
-            let channel = self.channel.as_ref().filter(|_| !child.is_deaf());
-            match channel {
-                // Somebody else had to reap it after a guardian that was killed: nothing tells us when.
-                None if over && self.channel.is_some() => sleep(SELDOM).await,
-                None => {
-                    let mut ready = self.handle.readable().await.ok()?;
-                    if known(child).is_none() {
-                        ready.clear_ready();
-                    }
-                }
-                Some(channel) if over => match timeout(LATE, readable(channel, child, known)).await {
-                    Ok(alive) => alive?,
-                    Err(_elapsed) => child.ask_or_presume(LATE),
-                },
-                Some(channel) => tokio::select! {
-                    alive = readable(channel, child, known) => alive?,
-                    ended = self.handle.readable() => drop(ended.ok()?),
-                },
-            }
-        }
-    }
-}
-
-/// Waits until the channel has something new. `None` if the runtime that watches is gone.
-async fn readable(channel: &Watch, child: &Child, known: fn(&Child) -> Option<Exit>) -> Option<()> {
-    let mut ready = channel.readable().await.ok()?;
-    // It is read empty before it counts as empty, or news that came in between would be slept over.
-    if known(child).is_none() && !child.is_deaf() {
-        ready.clear_ready();
-    }
-    Some(())
-}
-
-impl Owned {
-    /// Takes over a fresh child that this process reaps, and lets the current runtime watch it.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, or in one without I/O. The child is then killed and reaped.
-    pub(crate) fn new(orphan: Orphan) -> io::Result<Self> {
-        let watches = Watches { handle: orphan.child().watch()?, channel: None };
-        Ok(Self { watches, orphan })
-    }
-
-    /// The same for a child of the guardian, whose channel is watched already.
-    pub(crate) fn guarded(orphan: Orphan, channel: Watch) -> io::Result<Self> {
-        let watches = Watches { handle: orphan.child().watch()?, channel: Some(channel) };
-        Ok(Self { watches, orphan })
-    }
-
-    pub(crate) fn child(&self) -> &Arc<Child> {
-        self.orphan.child()
-    }
-
-    /// Waits for the end of the child.
-    pub(crate) async fn wait(&self) -> Exit {
-        self.wait_until(Child::try_exit).await
-    }
-
-    /// Waits until nothing is left of the child, nor beneath it, nor of what it wrote.
-    pub(crate) async fn wait_gone(&self) -> Exit {
-        let exit = self.wait_until(Child::try_gone).await;
-        let drained = self.child().outputs.drained();
-        if timeout(LAST_WORDS, drained).await.is_err() {
-            let child = self.child();
-            tracing::debug!(
-                pid = child.pid,
-                name = child.name,
-                "somebody holds the output of this dead child"
-            );
-        }
-        exit
-    }
-
-    async fn wait_until(&self, known: fn(&Child) -> Option<Exit>) -> Exit {
-        match self.watches.wait(self.child(), known).await {
-            Some(exit) => exit,
-            // The runtime that started the child is gone, and this is another one.
-            None => adopt::wait_elsewhere(self.child(), known).await,
-        }
-    }
 }
 
 impl Process {

@@ -10,13 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::adopt::Orphan;
 use crate::child::{Child, Reaper};
 use crate::containment::{self, Containment};
 use crate::error::StartError;
 use crate::marker::Marker;
 use crate::output::Outputs;
-use crate::process::{Owned, Process};
+use crate::owned::{Orphan, Owned};
+use crate::process::Process;
 use crate::spec::Spec;
 use crate::start::{Plan, Streams};
 use crate::{entry, guardian, hook, registry, sys, tree};

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 
-use crate::boot::{self, Boot};
-use crate::entry::{ROLES, fail_boot};
+use crate::boot::Boot;
+use crate::enter::{begin, fail_boot, role_named};
 use crate::exit::{exit_code, exit_now};
 use crate::guardian::{self, Admission, ORDER_DESCRIPTORS, Order, Request};
 use crate::marker::{self, Marker, Membership};
@@ -47,15 +47,13 @@ pub(super) fn live(order: Order, fds: [OwnedFd; ORDER_DESCRIPTORS], origin: &Ori
     if let Err(why) = limits::apply_own() {
         fail_boot(&why);
     }
-    let Some(role) = ROLES.iter().find(|role| role.name == order.role) else {
-        fail_boot(&format!("this program has no role `{}`; link the crate that registers it", order.role));
-    };
-    boot::begin(role, Boot::forked(link, role.name, order.name, order.parent, origin.guardian, mark))
+    let role = role_named(&order.role);
+    begin(role, Boot::new(link, role.name, order.name, Some(order.parent), origin.guardian, mark))
 }
 
 /// Binds the life of this process to that of the guardian. What the server was given for this is lost by the fork.
 fn bind(guardian: u32) {
-    // Armed first and compared then, as in `boot`.
+    // Armed first and compared then, as in `enter`.
     if sys::die_with_parent().is_err() || sys::parent_pid() != guardian || sys::lead_own_group().is_err() {
         exit_now(exit_code::PARENT_GONE);
     }

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::client::Way;
 use super::message::{Answer, Command, MAX_INLINE, MAX_REQUEST, Order, Request, is_bound};
-use crate::adopt::Orphan;
 use crate::child::{Child, Reaper};
 use crate::output::Outputs;
-use crate::process::{Owned, Process};
+use crate::owned::{Orphan, Owned};
+use crate::process::Process;
 use crate::program::Program;
 use crate::spec::Spec;
 use crate::{registry, sys};

@@ -12,9 +12,9 @@ use linkme::distributed_slice;
 use super::serve::Guardian;
 use crate::boot::Boot;
 use crate::containment::Containment;
-use crate::entry::{ROLES, Role};
 use crate::exit::exit_code;
 use crate::marker::{Marker, Membership};
+use crate::role::{ROLES, Role};
 use crate::start::{Plan, Streams};
 use crate::{sys, tree};
 
@@ -49,7 +49,7 @@ fn outer(boot: Boot) -> u8 {
 
 fn ended(result: io::Result<u8>, who: &str) -> u8 {
     result.unwrap_or_else(|error| {
-        crate::entry::say(&format!("{who} cannot go on: {error}"));
+        crate::enter::say(&format!("{who} cannot go on: {error}"));
         exit_code::BOOT_FAILED
     })
 }
@@ -74,7 +74,7 @@ fn guard(boot: Boot) -> io::Result<u8> {
             (handle, Containment::Tree)
         }
     };
-    let id = boot.nonce();
+    let id = boot.nonce;
     let socket = OwnedFd::from(boot.into_link());
     Guardian::new(socket, root_handle, id, level)?.run()?;
     Ok(0)
@@ -87,7 +87,7 @@ fn outer_guard(boot: Boot) -> io::Result<u8> {
     if sys::parent_pid() != parent || parent != boot.parent_pid() {
         return Ok(exit_code::PARENT_GONE);
     }
-    let nonce = boot.nonce();
+    let nonce = boot.nonce;
     // The inner one sees its parent as number 0; by which number to check it, the membership says.
     let marker = Marker { role: ROLE.to_owned(), parent: 0, nonce };
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
