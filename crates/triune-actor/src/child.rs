@@ -20,12 +20,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use linkme::distributed_slice;
-use serde::{Deserialize, Serialize};
 use triune_process::{Boot, ROLES, Role, exit_code, exit_now};
 use triune_scope::{CancelReason, CancelScope, Cause};
 
-use crate::builder::ROLE;
 use crate::identity::{become_actor, parent_path};
+use crate::settings::ROLE;
 
 mod meet;
 mod panic;
@@ -37,21 +36,6 @@ static ACTOR: Role = Role { name: ROLE, main };
 
 /// How long the clean-up may take when the parent is gone before it could say anything about it.
 const ORPHAN_GRACE: Duration = Duration::from_millis(500);
-
-/// What a parent tells a new actor, in the handshake; siblings tell each other what they were told.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    /// For the clean-up when the parent is gone.
-    pub(crate) grace: Duration,
-    /// How long the end of the link looks at it before it sleeps.
-    pub(crate) spin: Duration,
-}
-
-impl Settings {
-    pub(crate) fn encode(&self) -> bytes::Bytes {
-        triune_wire::to_bytes(self).expect("a duration can always be encoded")
-    }
-}
 
 /// The life of an actor. Returns its exit code.
 fn main(boot: Boot) -> u8 {

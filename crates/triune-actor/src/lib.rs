@@ -36,8 +36,8 @@
 //! # Layout
 //!
 //! `registry`, `call`, `failure` and `context` are what `#[endpoint]` expands to; `portal` and `block` are the caller's side; `builder`,
-//! `supervisor` and `shared` own the process; `child` is the other side of all of these. `introduce` and `peer` are the two sides of an
-//! introduction.
+//! `start`, `supervisor` and `shared` own the process; `child` is the other side of all of these, and `settings` what the two agree on.
+//! `introduce` and `peer` are the two sides of an introduction.
 
 #![forbid(unsafe_code)]
 
@@ -56,7 +56,9 @@ mod peer;
 mod portal;
 mod reason;
 mod registry;
+mod settings;
 mod shared;
+mod start;
 mod supervisor;
 
 pub use builder::{ActorBuilder, NurseryActorExt};

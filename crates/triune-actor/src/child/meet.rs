@@ -17,11 +17,11 @@ use triune_scope::{FutureExt, Nursery, Result, Run, shield_unbounded};
 use triune_wire::{BuildId, Hello, Report, ReportKind, target};
 
 use super::serve::FLUSH;
-use super::{ORPHAN_GRACE, Settings, request};
-use crate::builder::ROLE;
+use super::{ORPHAN_GRACE, request};
 use crate::identity::current_path;
 use crate::peer::{Acquaintance, MOST, Peer};
 use crate::portal::Portal;
+use crate::settings::{ROLE, Settings};
 use crate::shared::Shared;
 
 /// Answers what the parent asks of the runtime.

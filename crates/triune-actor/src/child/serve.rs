@@ -11,10 +11,10 @@ use triune_scope::__primitive::primitive;
 use triune_scope::{CancelScope, Nursery, Result, Run, nursery};
 use triune_wire::{BuildId, Hello, target};
 
-use super::{ORPHAN_GRACE, Settings, fail, meet, millis, parent_gone, request};
-use crate::builder::ROLE;
+use super::{ORPHAN_GRACE, fail, meet, millis, parent_gone, request};
 use crate::identity::current_path;
 use crate::reason::from_message;
+use crate::settings::{ROLE, Settings};
 
 /// How long the last answers may take to leave when everything else is done.
 pub(super) const FLUSH: Duration = Duration::from_millis(200);
