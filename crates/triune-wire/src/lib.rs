@@ -33,6 +33,7 @@ mod frame;
 mod hello;
 mod interface;
 mod introduce;
+mod kind;
 mod limits;
 mod message;
 mod pieces;
@@ -43,10 +44,11 @@ pub use codec::{
     Codec, DecodeError, EncodeError, Message, MsgPack, Output, Payload, Postcard, bytes_field, decode,
     encode, to_bytes,
 };
-pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, Header, Kind, flag};
+pub use frame::{FRAME_MAX, Frame, FrameDecoder, FrameError, HEADER_LEN, Header};
 pub use hello::{BuildId, Hello, HelloError, MAGIC, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 pub use interface::{Difference, Fingerprint, Interface};
 pub use introduce::{IntroduceMessage, target};
+pub use kind::{Kind, flag};
 pub use limits::{Limits, LimitsError};
 pub use message::{Credit, REQUEST_HEAD_MAX, RequestHead, TraceContext};
 pub use pieces::{Pieces, TOTAL_LEN, total_head};
