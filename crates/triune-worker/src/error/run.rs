@@ -1,6 +1,4 @@
-//! Why a job has no result: one error for the whole way from the caller to the worker and back.
-//!
-//! Owns: [`RunError`] and how an end of a call becomes one. Every text names the job; causes are behind `source()`.
+//! [`RunError`], and how an end of a call becomes one. Every text names the job; causes are behind `source()`.
 
 use std::error::Error;
 use std::fmt;
@@ -9,6 +7,7 @@ use triune_process::{StartError, WorkerDied};
 use triune_scope::{Cancelled, Timeout};
 use triune_wire::{DecodeError, EncodeError, Report, ReportKind};
 
+use super::{CodecError, Failure, InitError};
 use crate::cause::{DeathCause, LastPanic};
 use crate::report::{Fault, fault_of};
 
@@ -397,7 +396,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::App { job, failure } => write!(f, "job `{job}` failed: {failure}"),
-            Self::Panic { job, failure } => match &failure.report.location {
+            Self::Panic { job, failure } => match &failure.report().location {
                 Some(location) => write!(f, "job `{job}` panicked at {location}: {failure}"),
                 None => write!(f, "job `{job}` panicked: {failure}"),
             },
@@ -449,190 +448,3 @@ impl Error for RunError {
         }
     }
 }
-
-/// Why a worker could not be initialised.
-///
-/// ```
-/// use triune_worker::{InitError, RunError, Workers, job, scope, set_state};
-///
-/// fn load(path: String) -> std::io::Result<()> {
-///     set_state(std::fs::read(path)?);
-///     Ok(())
-/// }
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # triune_process::init();
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let workers = Workers::new().init(job!(load("/no/such/model".to_owned())));
-/// let error = scope(workers, async |pool| Ok(pool.run(job!(u64::isqrt(9))).await)).await?.unwrap_err();
-/// assert!(error.is_init());
-/// let RunError::Init { error: InitError::Failed(failure), .. } = error else { panic!("it did not load") };
-/// assert_eq!(failure.message(), "No such file or directory (os error 2)");
-/// # Ok(()) })
-/// # }
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum InitError {
-    /// The `init` job returned an error or panicked.
-    Failed(Failure),
-    /// The worker died in its `init` job.
-    Died(WorkerDied),
-    /// The `preload` job returned an error, panicked, or left a thread behind.
-    Preload(Failure),
-    /// The fork server died in its `preload` job.
-    PreloadDied(WorkerDied),
-}
-
-impl fmt::Display for InitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whose, failure) = match self {
-            Self::Failed(failure) => ("its `init` job", failure),
-            Self::Preload(failure) => ("the `preload` job of its fork server", failure),
-            Self::Died(died) => return write!(f, "it died in its `init` job: {died}"),
-            Self::PreloadDied(died) => {
-                return write!(f, "its fork server died in the `preload` job: {died}");
-            }
-        };
-        match (failure.report.kind, failure.location()) {
-            (ReportKind::Panic, Some(location)) => write!(f, "{whose} panicked at {location}: {failure}"),
-            (ReportKind::Panic, None) => write!(f, "{whose} panicked: {failure}"),
-            _ => write!(f, "{whose} failed: {failure}"),
-        }
-    }
-}
-
-impl Error for InitError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Failed(failure) | Self::Preload(failure) => failure.source(),
-            Self::Died(died) | Self::PreloadDied(died) => died.source(),
-        }
-    }
-}
-
-/// What a worker reported: a [`Report`] whose causes are real causes, so that a printed chain shows them.
-///
-/// ```
-/// use triune_worker::{RunError, job, run};
-///
-/// fn half(number: u32) -> u32 {
-///     assert!(number % 2 == 0, "{number} is odd");
-///     number / 2
-/// }
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # triune_process::init();
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let error = run(job!(half(3))).await.unwrap_err();
-/// let RunError::Panic { failure, .. } = error else { panic!("three is odd") };
-/// assert_eq!(failure.message(), "3 is odd");
-/// assert!(failure.location().unwrap().contains(".rs:"));
-/// assert!(failure.report().backtrace.is_some(), "and where it was called from");
-/// # Ok(()) })
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Failure {
-    report: Box<Report>,
-    cause: Option<Box<Cause>>,
-}
-
-impl Failure {
-    pub(crate) fn new(mut report: Box<Report>) -> Self {
-        // Ours, and told by the variant; a user would look for an error of the job in it.
-        if report.kind == ReportKind::Protocol {
-            report.typed = None;
-        }
-        let cause = report
-            .chain
-            .iter()
-            .rev()
-            .fold(None, |next, text| Some(Box::new(Cause { text: text.clone(), next })));
-        Self { report, cause }
-    }
-
-    /// Everything that the worker said.
-    #[must_use]
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-
-    /// The error's or the panic's own text.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.report.message
-    }
-
-    /// Where the panic was, as `file:line:column`.
-    #[must_use]
-    pub fn location(&self) -> Option<&str> {
-        self.report.location.as_deref()
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.report.message)
-    }
-}
-
-impl Error for Failure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
-    }
-}
-
-/// One cause of a reported error: only its text crossed.
-#[derive(Debug)]
-struct Cause {
-    text: String,
-    next: Option<Box<Cause>>,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.next.as_deref().map(|cause| cause as &(dyn Error + 'static))
-    }
-}
-
-/// What the codec said, here or in the worker: see [`Part`] for an example.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CodecError {
-    /// Encoding failed in this process.
-    Encode(EncodeError),
-    /// Decoding failed in this process.
-    Decode(DecodeError),
-    /// It failed in the worker.
-    Remote(Failure),
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Encode(error) => error.fmt(f),
-            Self::Decode(error) => error.fmt(f),
-            Self::Remote(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl Error for CodecError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Encode(error) => error.source(),
-            Self::Decode(error) => error.source(),
-            Self::Remote(failure) => failure.source(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;
