@@ -68,8 +68,8 @@
 //!
 //! # Guide
 //!
-//! [`guide::cancellation`] explains cancellation from the beginning, [`guide::coming_from_trio`] is for those who know
-//! Trio, trio-parallel and tractor.
+//! [`guide`]: cancellation from the beginning, what a worker may use and touch, when to use a worker instead of a thread, workers
+//! in another program, and what the names of Trio, trio-parallel and tractor are called here.
 //!
 //! # Glossary
 //!
