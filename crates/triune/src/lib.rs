@@ -9,7 +9,7 @@
 //! One tree, one cancellation, one error report. When a nursery returns, nothing that it started is alive: no task,
 //! no process. That holds after an error, a panic, a cancel, a Ctrl-C, and after `kill -9` of any process.
 //!
-//! ```standalone_crate
+//! ```
 //! use triune::prelude::*;
 //!
 //! #[triune::job]
@@ -93,7 +93,7 @@ pub mod guide;
 pub use triune_actor as actor;
 /// An async function that actors serve.
 ///
-/// ```standalone_crate
+/// ```
 /// use triune::prelude::*;
 ///
 /// #[triune::endpoint]
@@ -115,7 +115,7 @@ pub use triune_actor as actor;
 pub use triune_macros::endpoint;
 /// A synchronous function for worker processes.
 ///
-/// ```standalone_crate
+/// ```
 /// use triune::prelude::*;
 /// use triune::worker;
 ///
@@ -135,7 +135,7 @@ pub use triune_macros::endpoint;
 pub use triune_macros::job;
 /// The entry of a program that uses triune.
 ///
-/// ```standalone_crate
+/// ```
 /// use triune::prelude::*;
 ///
 /// #[triune::main(flavor = "current_thread")]
