@@ -1,8 +1,10 @@
 //! Actors of actors: paths, errors and cancels over several processes, and the end of all when one in between dies.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::io::AsyncReadExt;
+use tokio::net::{UnixListener, UnixStream};
 use triune::actor::{CallError, current_path};
 use triune::prelude::*;
 use triune_testing::{LeakGuard, ProcessInfo, eventually, processes_of_tree};
@@ -65,6 +67,32 @@ async fn spin_at(depth: u32, bell: PathBuf) -> Result {
         });
         ring(&bell, &format!("up {}", std::process::id()));
         std::future::pending().await
+    })
+    .await
+}
+
+/// Cleans up, when it is cancelled, until somebody closes the gate.
+#[triune::endpoint]
+async fn clean_up(gate: PathBuf, bell: PathBuf) -> Result {
+    ring(&bell, &format!("up {}", std::process::id()));
+    let clean_up = async {
+        ring(&bell, "cleaning up");
+        if let Ok(mut gate) = UnixStream::connect(gate).await {
+            // Nobody writes there.
+            let _closed = gate.read(&mut [0]).await;
+        }
+        ring(&bell, "clean");
+    };
+    let Err(cancelled) = triune::sleep_forever().finally(clean_up).await?;
+    Err(cancelled.into())
+}
+
+/// Has an actor below it that does this, with so much grace.
+#[triune::endpoint]
+async fn own_one_that_cleans_up(grace: Duration, gate: PathBuf, bell: PathBuf) -> Result {
+    nursery(async |n| {
+        let below = n.actor("below").grace(grace).start().await?;
+        Ok(below.call(clean_up::with(gate, bell)).await?)
     })
     .await
 }
@@ -177,5 +205,52 @@ async fn a_busy_actor_below_one_that_is_killed_is_gone_soon() {
     .unwrap_err();
     assert_eq!(error.group().unwrap().len(), 1, "{error:?}");
     drop(bell);
+    guard.settle().await;
+}
+
+/// Kills the owner of an actor that cleans up. Gives what that one said, and how long it was there afterwards.
+async fn clean_up_after_the_owner(grace: Duration, is_let_through: bool) -> (Vec<String>, Duration) {
+    let bell = Bell::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate");
+    let gate = UnixListener::bind(&path).unwrap();
+    let mut said = Vec::new();
+    let mut lived = Duration::ZERO;
+    let error = nursery(async |n| {
+        let actor = n.actor("top").start().await?;
+        n.spawn({
+            let (actor, call) = (actor.clone(), own_one_that_cleans_up::with(grace, path, bell.path()));
+            async move { Ok(actor.call(call).await?) }
+        });
+        let process = ProcessInfo::of(pids(&bell, 1).await[0]).expect("it waits");
+        triune::shield_unbounded(async {
+            let killed = Instant::now();
+            kill(actor.pid());
+            said.push(bell.next().await);
+            if is_let_through {
+                assert!(process.now().is_some(), "it is in the middle of it");
+                drop(gate);
+                said.push(bell.next().await);
+            }
+            assert!(eventually(Duration::from_secs(10), || process.now().is_none()).await, "{process}");
+            lived = killed.elapsed();
+            said.extend(bell.waiting());
+        })
+        .await;
+        Ok(())
+    });
+    error.await.unwrap_err();
+    (said, lived)
+}
+
+#[triune::test]
+async fn an_actor_whose_owner_is_killed_has_its_grace_to_clean_up_and_no_more() {
+    let guard = LeakGuard::new();
+    let (said, _) = clean_up_after_the_owner(Duration::from_secs(60), true).await;
+    assert_eq!(said, ["cleaning up", "clean"]);
+    let grace = Duration::from_millis(300);
+    let (said, lived) = clean_up_after_the_owner(grace, false).await;
+    assert_eq!(said, ["cleaning up"]);
+    assert!(lived >= grace, "{lived:?}");
     guard.settle().await;
 }
