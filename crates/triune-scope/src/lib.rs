@@ -84,7 +84,7 @@ pub use tree_var::{TreeVar, TreeVarScope};
 pub mod __primitive {
     //! For the crates of triune that have primitives of their own. Not for direct use: nothing here is stable.
     pub use crate::cancel::{Primitive, checkpoint_if_cancelled, primitive};
-    pub use crate::nursery::owed;
+    pub use crate::nursery::{owed, start_here};
 }
 
 #[doc(hidden)]

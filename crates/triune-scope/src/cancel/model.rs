@@ -259,7 +259,7 @@ fn a_wake_of_a_child_is_not_lost_while_its_nursery_is_polled() {
         let mut is_new = true;
         block_on(std::future::poll_fn(|cx| {
             let _polling = turns.polling(cx.waker());
-            let is_due = !turns.take(Vec::new()).is_empty();
+            let is_due = !turns.take(Vec::new()).0.is_empty();
             if std::mem::take(&mut is_new) || is_due {
                 turn.begin();
                 if said.load(Ordering::Relaxed) == 1 {

@@ -183,6 +183,10 @@ impl Node {
     }
 
     fn unlink_from(&self, parent: &Node) {
+        if self.is_on_trial() {
+            // The nursery gives its place up.
+            return;
+        }
         let key = self.key.load(Ordering::Relaxed);
         let mut above = parent.state.lock();
         let entry = if self.turn.is_some() { above.remove_child(key) } else { above.remove(key) };

@@ -177,8 +177,26 @@ impl Node {
         Some(root)
     }
 
+    /// The same for a child whose first poll is where it is started, and so outside of the polls of the set, which has the node
+    /// on trial else; `None` if the child should be queued.
+    pub(crate) fn try_here(self: &Arc<Self>, task: &TaskInfo, turns: &Arc<Turns>) -> Option<Arc<Node>> {
+        let mut state = self.state.lock();
+        if self.is_cancelled() || self.is_hard() || self.is_timed() {
+            return None;
+        }
+        let more = state.more();
+        if more.trial.is_some() {
+            return None;
+        }
+        let root = Node::child_beneath(self, None, Arc::clone(turns));
+        root.key.store(TRIAL, Ordering::Relaxed);
+        more.trial = Some(Arc::clone(&root));
+        more.tried = Some(task.clone());
+        Some(root)
+    }
+
     /// The child has parked: the node is its own.
-    fn keep_trial(&self, node: &Arc<Node>) {
+    pub(crate) fn keep_trial(&self, node: &Arc<Node>) {
         let mut state = self.state.lock();
         let trial = state.more.as_mut().and_then(|more| more.end_trial());
         debug_assert!(trial.as_ref().is_some_and(|trial| Arc::ptr_eq(trial, node)), "there is at most one");

@@ -84,10 +84,11 @@ impl Turns {
         std::mem::take(&mut self.0.lock().rung)
     }
 
-    /// Takes the list, and leaves `empty` in its place.
-    pub(crate) fn take(&self, empty: Vec<Ticket>) -> Vec<Ticket> {
+    /// Takes the list, and leaves `empty` in its place; and whether somebody has rung since this was asked last.
+    pub(crate) fn take(&self, empty: Vec<Ticket>) -> (Vec<Ticket>, bool) {
         debug_assert!(empty.is_empty(), "a ticket would be used twice");
-        std::mem::replace(&mut self.0.lock().due, empty)
+        let mut list = self.0.lock();
+        (std::mem::replace(&mut list.due, empty), std::mem::take(&mut list.rung))
     }
 
     /// The nursery is gone: nobody is woken any more.

@@ -210,6 +210,29 @@ impl Core {
         self.node.try_out(task, trials, self.turns.get_or_init(Arc::default))
     }
 
+    /// The root of a child that is polled where it is started, which nobody can reach; `None` if it is to be queued.
+    pub(super) fn try_here(&self, task: &TaskInfo) -> Option<Arc<Node>> {
+        self.node.try_here(task, self.turns.get_or_init(Arc::default))
+    }
+
+    /// It has parked: the root is its own.
+    pub(super) fn keep_here(&self, root: &Arc<Node>) {
+        self.node.keep_trial(root);
+    }
+
+    /// It has ended in its first poll.
+    pub(super) fn end_here(&self, root: Arc<Node>) {
+        self.node.end_trials();
+        drop(root);
+    }
+
+    /// It has failed in its first poll.
+    pub(super) fn report_here(&self, ended: Ended) {
+        self.counter(ended.kind).failed.fetch_add(1, Ordering::AcqRel);
+        // It was never counted as one in the task of the nursery.
+        self.post(Ended { place: Place::OwnTask, ..ended });
+    }
+
     /// The turns of the children in the task of the nursery, if there were any.
     pub(super) fn turns(&self) -> Option<&Turns> {
         self.turns.get().map(|turns| &**turns)

@@ -134,13 +134,11 @@ fn poll_children<B: Member + Unpin>(
     body_done: bool,
 ) {
     let core = &shared.core;
-    if let Some(turns) = core.turns() {
-        children.gather(turns);
-    }
+    let mut has_rung = core.turns().is_some_and(|turns| children.gather(turns));
     let mut budget = Budget::new();
     loop {
         let mut moved = false;
-        if core.turns().is_some_and(Turns::has_rung) {
+        if has_rung {
             moved = true;
             let mut started = shared.take_queue();
             order::shuffle(&mut started);
@@ -155,6 +153,7 @@ fn poll_children<B: Member + Unpin>(
             moved = true;
         }
         if moved {
+            has_rung = core.turns().is_some_and(Turns::has_rung);
             continue;
         }
         let only_daemons = body_done && core.living(Kind::Ordinary) == 0 && core.living(Kind::Daemon) > 0;

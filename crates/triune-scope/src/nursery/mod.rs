@@ -7,6 +7,7 @@
 //! * [`future`]: what the parent awaits, and its options: a face of the engine.
 //! * [`engine`]: polls the body and the in-task children; [`state`]: gathers what fails, decides how it ends.
 //! * [`set`]: the children in this task, and when they are polled.
+//! * [`here`]: children whose first poll is where they are started.
 //! * [`grace`]: the bounded shield.
 //! * [`start`]: children that say when they are ready.
 //! * [`info`]: the children as data.
@@ -40,6 +41,7 @@ mod engine;
 mod future;
 mod grace;
 mod handle;
+mod here;
 mod info;
 mod local;
 mod owed;
@@ -56,6 +58,7 @@ pub use future::{
     nursery, nursery_with,
 };
 pub use handle::Nursery;
+pub use here::start_here;
 pub use info::{ChildInfo, ChildKind};
 pub use local::LocalNursery;
 pub use owed::owed;

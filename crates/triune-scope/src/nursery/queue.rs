@@ -132,7 +132,7 @@ impl<B> Shared<B> {
     }
 
     #[track_caller]
-    fn refuse(&self, refusal: Refusal) {
+    pub(super) fn refuse(&self, refusal: Refusal) {
         assert!(
             refusal != Refusal::Ended,
             "the nursery opened at {} has ended; a child can only be started while its body or another child runs",

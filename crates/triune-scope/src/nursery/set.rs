@@ -83,13 +83,14 @@ impl<B: Member + Unpin> ChildSet<B> {
         self.due.extend(children.into_iter().map(Due::New));
     }
 
-    /// Takes over whom the list names.
-    pub(super) fn gather(&mut self, turns: &Turns) {
-        let mut woken = turns.take(std::mem::take(&mut self.spare));
+    /// Takes over whom the list names. Whether somebody has rung since this was asked last.
+    pub(super) fn gather(&mut self, turns: &Turns) -> bool {
+        let (mut woken, has_rung) = turns.take(std::mem::take(&mut self.spare));
         self.due.extend(woken.drain(..).map(Due::Woken));
         if woken.capacity() <= MAX_POLLS {
             self.spare = woken;
         }
+        has_rung
     }
 
     /// The nursery makes the pass of its cancel: each child that has begun takes part, and is polled.
