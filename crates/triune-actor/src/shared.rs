@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     met: Mutex<BTreeSet<ActorId>>,
     in_flight: AtomicUsize,
     stop: watch::Sender<Option<CancelReason>>,
+    /// Whether `stop` was sent: what every request looks at.
+    is_stopping: AtomicBool,
     verdict: watch::Sender<Option<ExitReport>>,
     /// The nursery child that reports a death, see `ReportedBy`.
     pub(crate) supervisor: OnceLock<u64>,
@@ -79,6 +81,7 @@ impl Shared {
             met: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             stop: watch::Sender::new(None),
+            is_stopping: AtomicBool::new(false),
             verdict: watch::Sender::new(None),
             supervisor: OnceLock::new(),
         }
@@ -99,6 +102,8 @@ impl Shared {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             stop.get_or_insert(reason);
+            // Release; pairs with the Acquire in `check_open`.
+            self.is_stopping.store(true, Ordering::Release);
             first
         });
     }
@@ -155,6 +160,9 @@ impl Shared {
 
     /// Refuses a request to an actor that is being stopped, or was.
     pub(crate) fn check_open(&self) -> Result<(), Closed> {
+        if !self.is_stopping.load(Ordering::Acquire) {
+            return Ok(());
+        }
         match self.stop_reason() {
             Some(reason) => Err(Closed::new(&self.path, Some(reason), LinkEnd::Closed)),
             None => Ok(()),

@@ -55,8 +55,8 @@ pub(super) async fn dialog(dialog: IncomingDialog) -> Result {
 /// What is to be answered.
 struct Answer {
     ended: Ended,
-    /// Why the caller, or the whole actor, cancelled the request.
-    cancelled: Option<CancelReason>,
+    /// Knows why the caller, or the whole actor, cancelled the request.
+    scope: CancelScope,
 }
 
 /// Runs the endpoint beside the caller's cancel and its own wish to start the dialog.
@@ -74,7 +74,7 @@ async fn run(
         scope.set_deadline(deadline);
     }
     let mut body = pin!(scope.run(panic::catch(body)));
-    loop {
+    let ended = loop {
         let step = {
             let mut cancelled = pin!(responder.cancelled());
             let mut is_first = true;
@@ -113,14 +113,15 @@ async fn run(
             .await
         };
         match step {
-            Step::Ended(ended) => return Answer { ended, cancelled: scope.reason() },
+            Step::Ended(ended) => break ended,
             Step::Start(StartRequest { value, sent }) => {
                 started = None;
                 // If the endpoint is gone meanwhile, its end is told next.
                 let _endpoint_gone = sent.send(responder.started(value));
             }
         }
-    }
+    };
+    Answer { ended, scope }
 }
 
 fn ready<T>(polled: Poll<T>) -> Option<T> {
@@ -138,10 +139,10 @@ enum Step {
 
 impl Answer {
     fn answer(self, entry: &'static Entry, responder: Responder) {
-        let Self { ended, cancelled } = self;
+        let Self { ended, scope } = self;
         match ended {
             Outcome::Done(Ok(Ok(value))) => responder.reply(value),
-            Outcome::Done(Ok(Err(failure))) => match cancelled.filter(|_| failure.is_by_cancel()) {
+            Outcome::Done(Ok(Err(failure))) => match scope.reason().filter(|_| failure.is_by_cancel()) {
                 Some(reason) => responder.fail(at(entry, cancelled_report(&reason))),
                 None => match failure.cancelled {
                     Some(reason) => responder.fail(at(entry, cancelled_report(&reason))),
