@@ -49,6 +49,7 @@ impl Supervisor {
     /// Runs until the actor has ended. Fails with its death.
     pub(crate) async fn run(mut self) -> Result {
         let mut driver = self.driver.take().expect("a supervisor runs once");
+        driver.lend();
         let event = self.watch(&mut driver).await;
         let report = shield_unbounded(async {
             let report = self.end(driver, event).await;

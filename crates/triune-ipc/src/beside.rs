@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::mux::Shared;
 use crate::{Driver, LinkEnd};
 
 /// How often the two are polled in turn before the runtime may look after others.
@@ -25,6 +26,8 @@ const POLLING: u8 = 0b001;
 const LINK: u8 = 0b010;
 /// The same for the work.
 const WORK: u8 = 0b100;
+/// There was something to read, which a caller may have read by now.
+const READ: u8 = 0b1000;
 
 impl Driver {
     /// Runs `work` to its end, and moves the link meanwhile, in the task of the caller: quicker than two tasks, because what one of them
@@ -68,13 +71,26 @@ impl Driver {
         let both = Arc::new(Both { state: AtomicU8::new(0), task: Mutex::new(Waker::noop().clone()) });
         let waker_of = |half| Waker::from(Arc::new(Half { half, both: Arc::clone(&both) }));
         let (link_waker, work_waker) = (waker_of(LINK), waker_of(WORK));
+        let read_waker = self.lends.then(|| {
+            let half = Half { half: READ, both: Arc::clone(&both) };
+            Waker::from(Arc::new(Lent { shared: Arc::clone(&self.shared), half: Arc::new(half) }))
+        });
+        // The same as in `both`, without its lock.
+        let mut followed = None;
         poll_fn(|outer| {
-            both.follow(outer.waker());
+            if !followed.as_ref().is_some_and(|task: &Waker| task.will_wake(outer.waker())) {
+                both.follow(outer.waker());
+                followed = Some(outer.waker().clone());
+            }
             let mut due = both.begin();
             for _ in 0..ROUNDS {
+                if due & READ != 0 && self.shared.reader.take_event() {
+                    due |= LINK;
+                }
                 if due & LINK != 0
                     && on_end.is_some()
-                    && let Poll::Ready(end) = self.poll_drive(&mut Context::from_waker(&link_waker))
+                    && let cx = &mut Context::from_waker(&link_waker)
+                    && let Poll::Ready(end) = self.poll_drive_lending(cx, read_waker.as_ref())
                     && let Some(on_end) = on_end.take()
                 {
                     on_end(end);
@@ -90,7 +106,7 @@ impl Driver {
                 if both.rest() {
                     return Poll::Pending;
                 }
-                due = both.take(LINK | WORK);
+                due = both.take(LINK | WORK | READ);
             }
             both.give_way();
             outer.waker().wake_by_ref();
@@ -116,14 +132,14 @@ impl Both {
     /// Whoever polls now is to be woken.
     fn follow(&self, task: &Waker) {
         let mut current = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = (!current.will_wake(task)).then(|| std::mem::replace(&mut *current, task.clone()));
+        let old = std::mem::replace(&mut *current, task.clone());
         drop(current);
         drop(old);
     }
 
     /// The poll begins. Gives those that are to be polled.
     fn begin(&self) -> u8 {
-        match self.state.swap(POLLING, Ordering::AcqRel) & (LINK | WORK) {
+        match self.state.swap(POLLING, Ordering::AcqRel) & (LINK | WORK | READ) {
             0 => LINK | WORK,
             woken => woken,
         }
@@ -156,6 +172,27 @@ impl Wake for Half {
             let task = both.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
             task.wake();
         }
+    }
+}
+
+/// The waker for what can be read on a link that is lent: wakes the caller, too, for whom it most likely is.
+struct Lent {
+    shared: Arc<Shared>,
+    half: Arc<Half>,
+}
+
+impl Wake for Lent {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let Lent { shared, half } = &**self;
+        shared.reader.tell_event();
+        // First, so that it reads if both are polled by one thread.
+        let caller = shared.lock().lone_waiter();
+        caller.into_iter().for_each(Waker::wake);
+        half.wake_by_ref();
     }
 }
 

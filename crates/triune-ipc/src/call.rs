@@ -71,6 +71,7 @@ impl Future for PendingCall {
     type Output = Result<Bytes, CallEnd>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.shared.read_for(self.slot);
         self.shared.update(|state, wakes| state.poll_terminal(self.slot, cx.waker(), wakes))
     }
 }

@@ -20,7 +20,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -29,25 +29,32 @@ use triune_wire::{FRAME_MAX, Header, Kind, Report, ReportKind};
 use crate::heartbeat::{Beat, Pulse};
 use crate::intake::Intake;
 use crate::mux::{Chunk, Shared, Wakes};
+use crate::reader::{Left, Reading};
 use crate::socket::{self, Received, Socket};
 use crate::writer::{Writing, is_temporary, with_slices};
 use crate::{Config, LinkEnd, ProtocolError};
 
 /// Size of a read that takes descriptors, in bytes.
 const READ: usize = 64 * 1024;
+/// Why [`Driver::reading`] is there.
+const HERE: &str = "it is lent only between two polls";
 /// After so many bytes, others have their turn before more is read.
 const TURN: usize = 4 * READ;
 
 /// Moves the bytes of a link. Nothing happens on the link unless it is polled; dropping it ends the link.
 #[must_use = "nothing happens on the link unless its driver is polled"]
 pub struct Driver {
-    shared: Arc<Shared>,
-    socket: Socket,
-    intake: Intake,
+    pub(crate) shared: Arc<Shared>,
+    /// Away while it is lent, which it is only between two polls.
+    reading: Option<Box<Reading>>,
+    /// Whether callers may read while the driver rests.
+    pub(crate) lends: bool,
     /// Bytes of the handshake's buffer are not decoded yet.
     undecoded: bool,
     /// Bytes that were read since the driver was polled.
     read_in_turn: usize,
+    /// There may be something to write that nobody will wake the driver for.
+    may_write: bool,
     /// Kept for its memory.
     wakes: Wakes,
     /// GOODBYE is being written.
@@ -72,12 +79,16 @@ type Bytes16 = io::Cursor<[u8; triune_wire::HEADER_LEN]>;
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, socket: Socket, buffer: BytesMut, config: &Config) -> Driver {
         shared.writer.lock().socket = Some(Arc::clone(socket.stream()));
+        let undecoded = !buffer.is_empty();
+        let intake = Intake::new(buffer);
+        let reading = Reading { socket, intake, left: None, heard: false, waker: None };
         Driver {
             shared,
-            socket,
-            undecoded: !buffer.is_empty(),
-            intake: Intake::new(buffer),
+            reading: Some(Box::new(reading)),
+            lends: false,
+            undecoded,
             read_in_turn: 0,
+            may_write: true,
             wakes: Wakes::default(),
             goodbye: None,
             ended: None,
@@ -144,6 +155,12 @@ impl Driver {
         self.spin = spin;
     }
 
+    /// Has whoever waits for the answer to the only call read the link itself, if it is polled first: for a driver with a task of its own,
+    /// by [`drive_beside`](Driver::drive_beside). It saves a wake of one task by the other.
+    pub const fn lend(&mut self) {
+        self.lends = true;
+    }
+
     /// Whether the link ended because the other side went away before it had read everything that was written
     /// to it. The last bytes that were written have then provably not been read: those of the last request, if
     /// nothing was written after it (no CANCEL of it, no CREDIT).
@@ -156,18 +173,70 @@ impl Driver {
     /// Looks for the same after the other process has ended, on a link that had ended here before ([`LinkEnd::Stalled`]).
     pub fn look_for_unread(&mut self) {
         let mut piece = [0];
+        let Some(reading) = self.reading.as_ref() else { return };
         // What it has said in the meantime shows that it has read something.
-        self.left_unread |=
-            matches!(rustix::io::read(self.socket.stream(), &mut piece), Err(rustix::io::Errno::CONNRESET));
+        self.left_unread |= matches!(
+            rustix::io::read(reading.socket.stream(), &mut piece),
+            Err(rustix::io::Errno::CONNRESET)
+        );
     }
 
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        self.poll_drive_lending(cx, None)
+    }
+
+    /// The same; between two polls the callers may read, and `for_reading` is woken for what can be read.
+    pub(crate) fn poll_drive_lending(
+        &mut self,
+        cx: &mut Context<'_>,
+        for_reading: Option<&Waker>,
+    ) -> Poll<LinkEnd> {
         if let Some(end) = &self.ended {
             return Poll::Ready(end.clone());
         }
+        if !self.take_back(cx.waker(), for_reading) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_moving(cx);
+        if for_reading.is_some()
+            && polled.is_pending()
+            && self.spin.is_zero()
+            && !self.expects_introduction
+            && let Some(reading) = self.reading.take()
+        {
+            self.shared.reader.lend(reading);
+        }
+        polled
+    }
+
+    /// False: a caller reads, and the driver is woken after it.
+    fn take_back(&mut self, waker: &Waker, for_reading: Option<&Waker>) -> bool {
+        if self.reading.is_none() {
+            self.reading = self.shared.reader.take_back(waker);
+        }
+        let Some(reading) = &mut self.reading else { return false };
+        // What has come up to now is read now.
+        self.shared.reader.take_event();
+        let is_known = match (&reading.waker, for_reading) {
+            (Some(waker), Some(wanted)) => waker.will_wake(wanted),
+            (waker, wanted) => waker.is_none() && wanted.is_none(),
+        };
+        if !is_known {
+            reading.waker = for_reading.cloned();
+        }
+        if std::mem::take(&mut reading.heard) {
+            self.hear();
+        }
+        true
+    }
+
+    fn poll_moving(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         self.read_in_turn = 0;
+        self.may_write = true;
         let polled = loop {
-            if let Poll::Ready(end) = self.poll_write(cx) {
+            if std::mem::take(&mut self.may_write)
+                && let Poll::Ready(end) = self.poll_write(cx)
+            {
                 break Poll::Ready(end);
             }
             if self.read_in_turn >= TURN {
@@ -176,10 +245,9 @@ impl Driver {
             }
             match self.poll_read(cx) {
                 Poll::Ready(Err(end)) => break Poll::Ready(end),
-                // What came in may have something to write as its consequence.
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => self.wakes.run(),
                 Poll::Pending => match self.poll_silence(cx) {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => self.may_write = true,
                     Poll::Ready(Err(end)) => break Poll::Ready(end),
                     Poll::Pending => break Poll::Pending,
                 },
@@ -210,6 +278,15 @@ impl Driver {
     }
 
     fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        {
+            let state = self.shared.lock();
+            // Before any read, and so before the one that finds the descriptor: the other side sends it when it has been told, by
+            // us, that it is awaited.
+            self.expects_introduction = self.accepts_introductions || state.expects_introduction();
+            if state.is_quiet_for(cx.waker()) {
+                return Poll::Ready(Step::Idle);
+            }
+        }
         let mut writing = self.shared.writer.lock();
         let Writing { batch, .. } = &mut *writing;
         {
@@ -218,14 +295,13 @@ impl Driver {
                 return Poll::Ready(Step::End(end.clone()));
             }
             state.take_output(batch, cx.waker(), &mut self.wakes);
-            // Before any read, and so before the one that finds the descriptor: the other side sends it when it has been told, by
-            // us, that it is awaited.
             self.expects_introduction = self.accepts_introductions || state.expects_introduction();
             if batch.is_empty() {
                 return Poll::Ready(if state.goodbye { Step::Goodbye } else { Step::Idle });
             }
         }
-        let written = match ready!(poll_write_batch(&mut self.socket, batch, cx)) {
+        let reading = self.reading.as_mut().expect(HERE);
+        let written = match ready!(poll_write_batch(&mut reading.socket, batch, cx)) {
             Ok(written) => written,
             Err(error) => {
                 drop(writing);
@@ -249,7 +325,8 @@ impl Driver {
             // What has just come in is somebody's answer: that one first.
             if self.read_in_turn == 0 {
                 self.piece.resize(READ, 0);
-                match socket::receive(self.socket.stream(), &mut self.piece) {
+                let reading = self.reading.as_ref().expect(HERE);
+                match socket::receive(reading.socket.stream(), &mut self.piece) {
                     Err(error) if is_temporary(&error) => {}
                     received => return Poll::Ready(self.after_receive(received)),
                 }
@@ -284,7 +361,8 @@ impl Driver {
         let rest =
             self.goodbye.get_or_insert_with(|| io::Cursor::new(Header::new(Kind::Goodbye, 0).to_bytes()));
         while rest.has_remaining() {
-            match ready!(self.socket.poll_write(&[IoSlice::new(rest.chunk())], cx)) {
+            let reading = self.reading.as_mut().expect(HERE);
+            match ready!(reading.socket.poll_write(&[IoSlice::new(rest.chunk())], cx)) {
                 Ok(n) => rest.advance(n),
                 Err(error) => return Poll::Ready(self.write_failed(error)),
             }
@@ -297,17 +375,27 @@ impl Driver {
         if std::mem::take(&mut self.undecoded) {
             return Poll::Ready(self.decode());
         }
+        let reading = self.reading.as_mut().expect(HERE);
+        match reading.left.take() {
+            None => {}
+            Some(Left::Read(read)) => return Poll::Ready(self.after_read(read)),
+            Some(Left::End(end)) => return Poll::Ready(Err(end)),
+        }
         if self.expects_introduction {
             return self.poll_receive(cx);
         }
-        let read = ready!(self.intake.poll_read(&self.socket, cx));
-        Poll::Ready(self.after_read(read))
+        let waker = reading.waker.take();
+        let mut cx = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
+        let read = reading.intake.poll_read(&reading.socket, &mut cx);
+        reading.waker = waker;
+        Poll::Ready(self.after_read(ready!(read)))
     }
 
     /// Reads once, and the descriptors that come with it.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkEnd>> {
         self.piece.resize(READ, 0);
-        let received = ready!(self.socket.poll_receive(&mut self.piece, cx));
+        let reading = self.reading.as_ref().expect(HERE);
+        let received = ready!(reading.socket.poll_receive(&mut self.piece, cx));
         Poll::Ready(self.after_receive(received))
     }
 
@@ -316,7 +404,7 @@ impl Driver {
             Ok(received) => received,
             Err(error) => return self.after_read(Err(error)),
         };
-        self.intake.extend(&self.piece[..len]);
+        self.reading.as_mut().expect(HERE).intake.extend(&self.piece[..len]);
         // Those that nobody accepts are closed here.
         if self.expects_introduction {
             let kept = self.shared.lock().on_descriptors(descriptors, is_cut);
@@ -327,16 +415,13 @@ impl Driver {
 
     fn after_read(&mut self, read: io::Result<usize>) -> Result<(), LinkEnd> {
         match read {
-            Ok(0) => Err(match self.intake.finish() {
+            Ok(0) => Err(match self.reading.as_ref().expect(HERE).intake.finish() {
                 Ok(()) => LinkEnd::Eof,
                 Err(error) => LinkEnd::Protocol(Arc::new(error.into())),
             }),
             Ok(n) => {
                 self.read_in_turn += n;
-                if let Some(pulse) = &mut self.pulse {
-                    pulse.heard();
-                }
-                self.is_active();
+                self.hear();
                 self.decode()
             }
             // A peer that dies with unread bytes in its socket resets the connection.
@@ -348,20 +433,26 @@ impl Driver {
         }
     }
 
+    /// The other side has given a sign of life.
+    fn hear(&mut self) {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.heard();
+        }
+        self.is_active();
+    }
+
     /// Applies all frames that are complete.
     fn decode(&mut self) -> Result<(), LinkEnd> {
-        let protocol = |error: ProtocolError| LinkEnd::Protocol(Arc::new(error));
         let mut state = self.shared.lock();
-        while let Some(frame) = self.intake.next_frame().map_err(|error| protocol(error.into()))? {
-            if let Some(end) = state.on_frame(frame, &mut self.wakes).map_err(protocol)? {
-                return Err(end);
-            }
-        }
-        if !state.descriptors.is_empty() && !self.intake.may_be_in(Kind::Introduce) {
+        let reading = self.reading.as_mut().expect(HERE);
+        reading.decode(&mut state, &mut self.wakes)?;
+        if !state.descriptors.is_empty() && !reading.intake.may_be_in(Kind::Introduce) {
             // The next introduction would get it.
-            let reason = "a descriptor came without it";
-            return Err(protocol(ProtocolError::Unexpected { kind: Kind::Introduce, id: 0, reason }));
+            let (kind, reason) = (Kind::Introduce, "a descriptor came without it");
+            return Err(LinkEnd::Protocol(Arc::new(ProtocolError::Unexpected { kind, id: 0, reason })));
         }
+        // What came in may have something to write as its consequence.
+        self.may_write |= state.has_output();
         Ok(())
     }
 
@@ -369,8 +460,9 @@ impl Driver {
     fn write_failed(&mut self, error: io::Error) -> LinkEnd {
         self.left_unread = true;
         loop {
+            let reading = self.reading.as_mut().expect(HERE);
             // Not through the runtime: its view of the socket may be older than the end of the other side.
-            match self.intake.read(self.socket.stream()) {
+            match reading.intake.read(reading.socket.stream()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It lives, but has shut down its reading half: no answer can be hoped for.
                 Err(none) if none.kind() == io::ErrorKind::WouldBlock => return LinkEnd::Io(Arc::new(error)),
@@ -393,7 +485,8 @@ impl Driver {
         let body = Report::new(ReportKind::Protocol, error.to_string()).to_bytes(FRAME_MAX);
         let mut frame = BytesMut::with_capacity(triune_wire::HEADER_LEN + body.len());
         Header::new(Kind::Goodbye, 0).frame(&body, &mut frame);
-        if let Err(error) = socket::write(self.socket.stream(), &[IoSlice::new(&frame)]) {
+        let Some(reading) = &self.reading else { return };
+        if let Err(error) = socket::write(reading.socket.stream(), &[IoSlice::new(&frame)]) {
             tracing::debug!(%error, "the peer could not be told what it did wrong");
         }
     }
@@ -441,6 +534,7 @@ impl Drop for Driver {
         let end = self.ended.take().unwrap_or(LinkEnd::Closed);
         self.shared.end(end);
         self.shared.close_socket();
+        self.shared.reader.close();
     }
 }
 

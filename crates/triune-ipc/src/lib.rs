@@ -64,6 +64,7 @@ mod intake;
 mod introduction;
 mod link;
 mod mux;
+mod reader;
 mod socket;
 mod typed;
 mod writer;

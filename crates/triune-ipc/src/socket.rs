@@ -77,6 +77,12 @@ impl Socket {
         }
     }
 
+    /// Whether there may be something to read; if not, the waker is woken when there is.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is found by the read.
+        self.fd().poll_read_ready(cx).map(drop)
+    }
+
     /// Reads bytes and descriptors.
     pub(crate) fn poll_receive(&self, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         loop {

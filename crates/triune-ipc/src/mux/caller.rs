@@ -329,6 +329,28 @@ impl State {
         Poll::Ready(terminal)
     }
 
+    /// What wakes the one who waits for the answer to the only request that is in flight.
+    pub(crate) fn lone_waiter(&self) -> Option<Waker> {
+        let mut flights = self.flights.iter();
+        let (Some((_, slot)), None) = (flights.next(), flights.next()) else { return None };
+        self.requests.get(*slot)?.waker.clone()
+    }
+
+    /// Whoever waits for the answer is not to be woken.
+    pub(crate) fn take_waker(&mut self, slot: usize) -> Option<Waker> {
+        self.requests[slot].waker.take()
+    }
+
+    /// It is to be woken again, unless the answer is there.
+    pub(crate) fn give_waker(&mut self, slot: usize, waker: Option<Waker>, wakes: &mut Wakes) {
+        let request = &mut self.requests[slot];
+        if request.terminal.is_some() {
+            wakes.discard(waker);
+        } else {
+            request.waker = waker;
+        }
+    }
+
     /// `None` if the dialog succeeded without STARTED.
     pub(crate) fn poll_first(
         &mut self,

@@ -17,6 +17,7 @@ use super::outgoing::{Lane, Outgoing, body};
 use super::partial::Partials;
 use super::stream::{Stream, StreamKey};
 use super::wake::{Waiters, Wakes, register};
+use crate::reader::Reader;
 use crate::writer::Writer;
 use crate::{Introduction, LinkEnd, ProtocolError};
 
@@ -30,6 +31,7 @@ const LONE: usize = 4 * 1024;
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) writer: Writer,
+    pub(crate) reader: Reader,
     pub(crate) peer: Hello,
     pub(crate) news: News,
 }
@@ -38,7 +40,7 @@ impl Shared {
     pub(crate) fn new(this: &Hello, peer: Hello, queue_bytes: usize) -> Shared {
         let state = State::new(this.limits, peer.limits, queue_bytes);
         let news = state.news.clone();
-        Shared { state: Mutex::new(state), writer: Writer::default(), peer, news }
+        Shared { state: Mutex::new(state), writer: Writer::default(), reader: Reader::default(), peer, news }
     }
 
     /// Only the driver locks without [`update`](Shared::update): it need not wake itself.
@@ -169,6 +171,14 @@ impl State {
     /// Whether the driver has nothing to do and waits for it.
     pub(crate) fn is_quiet(&self) -> bool {
         self.driver.is_some() && self.out.queued() == 0 && !self.has_output()
+    }
+
+    /// For the driver: whether there is nothing for it to do, and the waker is where whoever queues something finds it.
+    pub(crate) fn is_quiet_for(&self, driver: &Waker) -> bool {
+        self.driver.as_ref().is_some_and(|there| there.will_wake(driver))
+            // Also what was taken and is not written counts.
+            && self.out.queued() == 0
+            && !self.has_output()
     }
 
     /// Whether there is nothing to do but to write so many short frames, and no more of them are to be expected soon.
