@@ -4,6 +4,8 @@
 //! the caller into the outgoing lane, from there into one `writev`, and on the other side from the read
 //! buffer into the slot of the waiter.
 //!
+//! While it rests, a caller may read in its place, see `reader`.
+//!
 //! A driver with a `spin` does not park at once: it looks at the socket again each time the runtime polls it,
 //! and asks to be polled, so that other tasks run in between.
 //!
@@ -157,6 +159,33 @@ impl Driver {
 
     /// Has whoever waits for the answer to the only call read the link itself, if it is polled first: for a driver with a task of its own,
     /// by [`drive_beside`](Driver::drive_beside). It saves a wake of one task by the other.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use triune_ipc::{Config, Request, connect};
+    /// # use triune_wire::{BuildId, Hello};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (one, other) = std::os::unix::net::UnixStream::pair()?;
+    /// # let config = |role| Config::new(Hello::new(BuildId::new([7; 16]), role, "example"));
+    /// let (caller, callee) = tokio::try_join!(connect(one, config("root")), connect(other, config("actor")))?;
+    /// let (link, mut driver, _incoming) = caller;
+    /// driver.lend();
+    /// let moved = tokio::spawn(async move { driver.drive_beside(std::future::pending::<()>(), drop).await });
+    /// # let (_link, mut other_driver, mut incoming) = callee;
+    /// # let serve = async move {
+    /// #     while let Some(Request::Call(call)) = incoming.recv().await {
+    /// #         call.responder.reply(call.args);
+    /// #     }
+    /// # };
+    /// # let served = tokio::spawn(async move { other_driver.drive_beside(serve, drop).await });
+    /// // Whichever is polled first reads the answer, this task or that of the driver.
+    /// assert_eq!(link.call(0, Bytes::from_static(b"hello")).await?, "hello");
+    /// # moved.abort();
+    /// # served.abort();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn lend(&mut self) {
         self.lends = true;
     }
