@@ -64,6 +64,10 @@ pub(crate) fn kill(pid: u32) {
 /// `kill -STOP`.
 pub(crate) fn freeze(pid: u32) {
     send(pid, Signal::STOP);
+    // A SIGTERM that comes before it has stopped would be taken first.
+    while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") T ")) {
+        std::thread::yield_now();
+    }
 }
 
 fn send(pid: u32, signal: Signal) {
