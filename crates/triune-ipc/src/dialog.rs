@@ -215,7 +215,7 @@ impl DialogSender {
 impl Drop for DialogSender {
     fn drop(&mut self) {
         self.shared.update(|state, wakes| {
-            state.end_stream(self.key);
+            state.drop_sender(self.key);
             if let StreamKey::Ours(slot) = self.key {
                 state.release_request(slot, wakes);
             }

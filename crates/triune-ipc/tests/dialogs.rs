@@ -5,10 +5,10 @@
 mod common;
 
 use bytes::Bytes;
-use common::{alongside, bytes, pair, pair_with};
+use common::{Raw, alongside, bytes, config, pair, pair_with};
 use futures_util::FutureExt;
 use triune_ipc::{CallEnd, Incoming, IncomingDialog, Request, SendErrorKind};
-use triune_wire::{CancelCause, CancelMessage, Limits, Report, ReportKind};
+use triune_wire::{CancelCause, CancelMessage, Kind, Limits, Report, ReportKind};
 
 async fn next_dialog(incoming: &mut Incoming) -> IncomingDialog {
     match incoming.recv().await {
@@ -261,6 +261,49 @@ async fn a_handler_that_goes_away_ends_its_dialog() {
             assert!(matches!(end, Err(CallEnd::Failed(report)) if report.kind == ReportKind::Dropped));
         }
         assert!(matches!(sender.send(number(0)).await.unwrap_err().kind(), SendErrorKind::Ended));
+    })
+    .await;
+}
+
+/// An END before the failure would tell the caller that the dialog has come to its regular end, if it reads them apart.
+#[tokio::test]
+async fn what_a_handler_drops_as_it_answers_is_not_ended_before() {
+    let (mut raw, (_link, driver, mut incoming)) = Raw::connect(config("callee")).await;
+    alongside(driver.run(), async {
+        for (id, fails) in [(1, true), (2, false)] {
+            raw.request(Kind::Open, id, b"").await;
+            let mut handler = next_dialog(&mut incoming).await;
+            handler.responder.started(Bytes::new()).unwrap();
+            handler.sender.send(number(0)).await.unwrap();
+            drop(handler.sender);
+            match fails {
+                true => handler.responder.fail(Report::new(ReportKind::Error, "the disk is full")),
+                false => handler.responder.reply(bytes("done")),
+            }
+            let last = if fails { Kind::Error } else { Kind::Reply };
+            for expected in [Kind::Started, Kind::Item, last] {
+                assert_eq!(raw.recv().await.unwrap().kind, expected);
+            }
+        }
+    })
+    .await;
+}
+
+/// A handler that drops its half and goes on says so at once.
+#[tokio::test]
+async fn what_a_handler_drops_long_before_its_answer_is_ended() {
+    let (mut raw, (_link, driver, mut incoming)) = Raw::connect(config("callee")).await;
+    alongside(driver.run(), async {
+        raw.request(Kind::Open, 1, b"").await;
+        let mut handler = next_dialog(&mut incoming).await;
+        handler.responder.started(Bytes::new()).unwrap();
+        handler.sender.send(number(0)).await.unwrap();
+        drop(handler.sender);
+        for expected in [Kind::Started, Kind::Item, Kind::End] {
+            assert_eq!(raw.recv().await.unwrap().kind, expected);
+        }
+        handler.responder.reply(bytes("done"));
+        assert_eq!(raw.recv().await.unwrap().kind, Kind::Reply);
     })
     .await;
 }

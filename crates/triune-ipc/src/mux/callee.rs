@@ -150,6 +150,9 @@ impl State {
         self.partials.discard(id);
         self.served_bytes -= served.held;
         served.wake_all(wakes);
+        if served.stream.as_ref().is_some_and(|stream| stream.send_ended) {
+            self.ends_due.retain(|due| *due != id);
+        }
         if self.end.is_some() {
             return;
         }

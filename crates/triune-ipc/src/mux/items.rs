@@ -142,6 +142,17 @@ impl State {
         }
     }
 
+    /// The sending half of a dialog is dropped. A handler that fails drops its half a moment before its failure is told, so that END waits
+    /// until the driver comes by: the failure ends the dialog by itself, and its caller must not take it for an orderly end.
+    pub(crate) fn drop_sender(&mut self, key: StreamKey) {
+        let StreamKey::Theirs(id) = key else { return self.end_stream(key) };
+        let Some(stream) = self.stream(key) else { return };
+        let was_ended = std::mem::replace(&mut stream.send_ended, true);
+        if stream.started && !was_ended {
+            self.ends_due.push(id);
+        }
+    }
+
     pub(super) fn push_end(&mut self, key: StreamKey) {
         if self.end.is_none()
             && let Some(header) = self.header(key, Kind::End)

@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub(super) driver: Option<Waker>,
     pub(super) out: Outgoing,
     pub(super) credits_due: VecDeque<StreamKey>,
+    /// Requests of the other side whose dialog was dropped here; see [`State::drop_sender`].
+    pub(super) ends_due: Vec<u64>,
     pub(super) wants_room: Vec<StreamKey>,
     pongs: VecDeque<u64>,
     /// How many introductions are awaited although this side accepts none in general.
@@ -132,6 +134,7 @@ impl State {
             driver: None,
             out: Outgoing::default(),
             credits_due: VecDeque::new(),
+            ends_due: Vec::new(),
             wants_room: Vec::new(),
             pongs: VecDeque::new(),
             expected: 0,
@@ -190,6 +193,7 @@ impl State {
             // The driver must know of it before the other side does.
             && !self.expects_introduction()
             && self.credits_due.is_empty()
+            && self.ends_due.is_empty()
             && self.pongs.is_empty()
     }
 
@@ -199,6 +203,7 @@ impl State {
             || self.goodbye
             || !self.out.is_empty()
             || !self.credits_due.is_empty()
+            || !self.ends_due.is_empty()
             || !self.pongs.is_empty()
     }
 
@@ -222,6 +227,9 @@ impl State {
 
     /// Whoever writes takes the frames that are queued.
     pub(crate) fn take_frames(&mut self, batch: &mut VecDeque<Chunk>) {
+        for id in std::mem::take(&mut self.ends_due) {
+            self.push_end(StreamKey::Theirs(id));
+        }
         self.out.take(batch);
     }
 
@@ -302,6 +310,7 @@ impl State {
         self.end_waiters.wake_all(wakes);
         self.out.clear();
         self.credits_due.clear();
+        self.ends_due.clear();
         self.pongs.clear();
         self.partials.clear();
         self.descriptors.clear();

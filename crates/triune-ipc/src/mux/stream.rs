@@ -27,7 +27,7 @@ pub(crate) struct Stream {
     pub(crate) started: bool,
     // Sending half.
     send_window: Window,
-    /// END was asked for; it is sent at once, or with STARTED.
+    /// END was asked for; it is sent at once, with STARTED, or when the driver comes by.
     pub(crate) send_ended: bool,
     /// The receiving half over there is gone.
     pub(crate) peer_closed: bool,
