@@ -214,6 +214,24 @@ async fn pieces_that_do_not_fit_end_the_link() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_is_given_up_ends_the_link_and_with_it_the_wait() {
+    for kind in [Kind::Reply, Kind::Error] {
+        let (mut raw, (link, driver, _incoming)) = Raw::connect(config("victim")).await;
+        let call = link.call(0, Bytes::new());
+        let attack = async {
+            let id = raw.recv().await.unwrap().id;
+            let mut beginning = Header::new(kind, id).to_caller();
+            beginning.flags |= flag::PIECES;
+            raw.send(beginning, &[&(FRAME_MAX + 1).to_le_bytes()[..], &[0; 5]].concat()).await;
+            raw.send(Header::new(Kind::Piece, id).to_caller(), b"").await;
+        };
+        let (error, answer, ()) = tokio::join!(protocol_error(driver), call, attack);
+        assert!(error.to_string().contains("an answer cannot be given up"), "{error}");
+        assert!(matches!(answer, Err(CallEnd::Lost(LinkEnd::Protocol(_)))));
+    }
+}
+
 /// Beginnings of long messages: each claims much and sends little.
 #[tokio::test]
 async fn a_bomb_of_beginnings_is_counted_by_what_it_claims() {

@@ -84,6 +84,10 @@ impl State {
             return unexpected("there is no message that it belongs to");
         };
         if frame.body.is_empty() {
+            // Its caller would wait for ever.
+            if matches!(partial.kind, Kind::Reply | Kind::Error) {
+                return unexpected("an answer cannot be given up");
+            }
             self.give_up_message(key, wakes);
             return Ok(None);
         }
