@@ -194,7 +194,7 @@ where
         })?,
     };
     let lease = pool.lease(place, Policy::Kill).ok_or(Stop::Closed)?;
-    let connected = match lease.connected().await {
+    let connected = match lease.connected(Policy::Kill).await {
         Ok(connected) => connected.map_err(StartFailure::clone),
         Err(cancelled) => {
             lease.kill().await;

@@ -127,7 +127,7 @@ async fn attempt(
     (arguments, kept): (&Message, &Kept),
     lease: Lease,
 ) -> Result<Attempt, RunError> {
-    let connected = match lease.connected().await {
+    let connected = match lease.connected(request.policy).await {
         Ok(connected) => connected.map_err(StartFailure::clone),
         Err(cancelled) => {
             lease.kill().await;

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use triune_process::Phase;
+use triune_scope::__primitive::checkpoint_if_cancelled;
 use triune_scope::sync::Token;
 use triune_scope::{Cancelled, FutureExt as _};
 
-use super::PoolCore;
+use super::{Policy, PoolCore};
 use crate::format::Format;
 use crate::worker::{Connection, End, StartFailure, Worker};
 
@@ -35,12 +36,21 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// A cancel of the caller, unless the worker is up already.
-    pub(crate) async fn connected(&self) -> Result<Result<&Connection, &StartFailure>, Cancelled> {
-        match self.worker.connection() {
-            Some(connection) => Ok(Ok(connection)),
-            None => self.worker.connected().cancellable().await,
+    /// A cancel of the caller; for a job that it would kill not if the worker is up already.
+    pub(crate) async fn connected(
+        &self,
+        policy: Policy,
+    ) -> Result<Result<&Connection, &StartFailure>, Cancelled> {
+        let connected = match self.worker.connection() {
+            Some(connection) => Ok(connection),
+            None => self.worker.connected().cancellable().await?,
+        };
+        if policy == Policy::Finish {
+            // The cancel may have come just when the job got its place or its worker. It has not begun, and shall not: nobody
+            // could stop it.
+            checkpoint_if_cancelled().await?;
         }
+        Ok(connected)
     }
 
     /// Before several calls: lets the worker answer them together.

@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use triune::prelude::*;
 use triune::sync::CapacityLimiter;
-use triune::worker::{self, RunError};
+use triune::worker::{self, Pool, RunError};
 use triune::{CancelScope, Outcome};
 use triune_testing::ProcessInfo;
 
@@ -320,36 +321,78 @@ fn a_cancel_at_the_moment_of_sending_leaves_a_worker_that_never_got_the_job_or_n
     });
 }
 
+/// Nobody could stop it any more.
+#[test]
+fn an_uncancellable_job_that_is_cancelled_just_when_it_gets_its_place_does_not_begin() {
+    guarded_by_kind("place", async || {
+        let gate = Gate::new()?;
+        worker::scope(workers().limiter(&CapacityLimiter::new(1)), async |pool| {
+            let mut first = Box::pin(async { pool.run(pass::with(gate.path(), 0)).await });
+            let arrival = match select(pin!(gate.arrival()), first.as_mut()).await {
+                Either::Left((arrival, _)) => arrival?,
+                Either::Right((ended, _)) => panic!("it waits at the gate: {ended:?}"),
+            };
+            let scope = CancelScope::new();
+            let second = async { pool.run(process_number::with()).uncancellable().await };
+            let mut second = Box::pin(scope.run(second));
+            assert!(poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+            arrival.open().await?;
+            // Its place goes to the second one, with its worker.
+            first.await?;
+            scope.cancel("now");
+            assert_cancelled(second.await);
+            Ok(())
+        })
+        .await
+    });
+}
+
 // trio-parallel 28
 #[test]
 fn a_job_that_no_worker_reads_can_be_cancelled_before_it_is_sent_again() {
     guarded_by_kind("sent again", async || {
         let gate = Gate::new()?;
         worker::scope(workers().limiter(&CapacityLimiter::new(3)), async |pool| {
-            let workers = nursery(async |n| {
-                let mut arrivals = Vec::new();
-                for ticket in 0..3 {
-                    let run = pool.run(pass::with(gate.path(), ticket));
-                    n.spawn(async { Ok(run.await.map(drop)?) });
-                    arrivals.push(gate.arrival().await?);
+            for _ in 0..20 {
+                three_idle(&pool, &gate).await?.iter().for_each(kill_and_wait);
+                let scope = CancelScope::new();
+                let run = async { pool.run(pass::with(gate.path(), 0)).uncancellable().await };
+                let mut call = Box::pin(scope.run(run));
+                assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+                scope.cancel("now");
+                match select(call, pin!(gate.arrival())).await {
+                    Either::Left((outcome, _)) => {
+                        assert_cancelled(outcome);
+                        assert!(gate.is_quiet().await, "it never ran");
+                        return Ok(());
+                    }
+                    // The pool had heard of the deaths, and had another worker up, before the first poll was over.
+                    Either::Right((arrival, call)) => {
+                        arrival?.open().await?;
+                        assert!(matches!(call.await, Outcome::Done(Ok(_))), "it had begun");
+                    }
                 }
-                let workers: Vec<ProcessInfo> = arrivals.iter().map(|one| one.process.clone()).collect();
-                for arrival in arrivals {
-                    arrival.open().await?;
-                }
-                Ok(workers)
-            })
-            .await?;
-            workers.iter().for_each(kill_and_wait);
-            let scope = CancelScope::new();
-            let run = async { pool.run(pass::with(gate.path(), 0)).uncancellable().await };
-            let mut call = Box::pin(scope.run(run));
-            assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
-            scope.cancel("now");
-            assert_cancelled(call.await);
-            assert!(gate.is_quiet().await, "it never ran");
-            Ok(())
+            }
+            panic!("a new worker was always faster than one poll")
         })
         .await
     });
+}
+
+/// Three workers that have done a job.
+async fn three_idle(pool: &Pool, gate: &Gate) -> Result<Vec<ProcessInfo>> {
+    nursery(async |n| {
+        let mut arrivals = Vec::new();
+        for ticket in 0..3 {
+            let run = pool.run(pass::with(gate.path(), ticket));
+            n.spawn(async { Ok(run.await.map(drop)?) });
+            arrivals.push(gate.arrival().await?);
+        }
+        let workers = arrivals.iter().map(|one| one.process.clone()).collect();
+        for arrival in arrivals {
+            arrival.open().await?;
+        }
+        Ok(workers)
+    })
+    .await
 }
